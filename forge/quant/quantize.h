@@ -1,0 +1,41 @@
+// How weights become integers. The one place that knows the rule: forge writes bundles with it and
+// the reference dequantizes with it, so both see the same weights.
+//
+// Symmetric, no zero point: scale = max|w| / limit over a group, q = w / scale rounded half to
+// even, limit 127 for 8 bits and 7 for 4 bits. The division is done in float. A group of zeros gets
+// scale 0 and zeros. A weight matrix is [out, in], row-major; a group is one output row, or
+// `group_size` consecutive inputs of one row.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace qhx::quant {
+
+inline constexpr int kInt8Limit = 127;
+inline constexpr int kInt4Limit = 7;
+
+// w [out, in], q [out, in], scales [out]. Weights must be finite (QHX_DCHECK). Thread-safe.
+void quantize_per_channel(const float* w, std::size_t out, std::size_t in, std::int8_t* q,
+                          float* scales);
+
+// 4-bit values -7..7, one in each byte of q [out, in]; scales [out].
+void quantize_per_channel_4bit(const float* w, std::size_t out, std::size_t in, std::int8_t* q,
+                               float* scales);
+
+// 4-bit values -7..7, one in each byte of q [out, in]; scales [out, in / group_size]. group_size
+// divides in (QHX_CHECK).
+void quantize_grouped_4bit(const float* w, std::size_t out, std::size_t in, std::size_t group_size,
+                           std::int8_t* q, float* scales);
+
+// w[o, i] = q[o, i] * scales[o, i / group_size] in float; group_size = in gives the per-channel
+// case.
+void dequantize(const std::int8_t* q, const float* scales, std::size_t out, std::size_t in,
+                std::size_t group_size, float* w);
+
+// In place: what a weight is after a round trip through the format.
+void round_to_f16(std::span<float> w);
+void round_to_int8_per_channel(float* w, std::size_t out, std::size_t in);
+
+}  // namespace qhx::quant
