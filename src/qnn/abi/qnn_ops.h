@@ -1,0 +1,82 @@
+// Names of QNN operations, their parameters and parameter values, as graphs and libraries spell
+// them.
+#pragma once
+
+#include <cstdint>
+
+namespace qhx::qnn {
+
+inline constexpr const char* kOpPackage = "qti.aisw";
+
+namespace op {
+// Linears. Weights may be f16, f32 or quantized (see docs/cpu_backend.md for the accepted
+// encodings).
+inline constexpr const char* kMatMul = "MatMul";  // params transpose_in0, transpose_in1 (bool)
+inline constexpr const char* kFullyConnected =
+    "FullyConnected";  // weight [N, K], optional bias [N]; output rank 2
+inline constexpr const char* kConv2d =
+    "Conv2d";  // NHWC; weight [kh, kw, K, N], optional bias [N]; stride, pad_amount
+// Normalisation and activation.
+inline constexpr const char* kLayerNorm =
+    "LayerNorm";  // inputs x, gamma, beta; epsilon (f32), axes (u32 tensor)
+inline constexpr const char* kRmsNorm =
+    "RmsNorm";  // inputs x, gamma; epsilon (f32), axes (u32 tensor)
+inline constexpr const char* kSoftmax = "Softmax";  // axis (u32), beta (f32): softmax(beta * x)
+inline constexpr const char* kGelu = "Gelu";        // 0.5 x (1 + erf(x / sqrt 2))
+inline constexpr const char* kNeuron = "ElementWiseNeuron";  // operation (u32), see Neuron
+inline constexpr const char* kBinary =
+    "ElementWiseBinary";  // operation (u32), see Binary; NumPy broadcasting
+inline constexpr const char* kUnary = "ElementWiseUnary";  // operation (u32), see Unary
+inline constexpr const char* kRotaryEmbedding =
+    "RotaryEmbedding";  // x [1, heads, M, D], cos, sin [1, M, D/2]; interleaved (bool)
+// Data movement.
+inline constexpr const char* kReshape = "Reshape";
+inline constexpr const char* kTranspose = "Transpose";  // perm (u32 tensor)
+inline constexpr const char* kConcat = "Concat";        // axis (u32)
+inline constexpr const char* kSplit =
+    "Split";  // axis (u32), split_index (u32 tensor: starts of pieces 1 …)
+inline constexpr const char* kStridedSlice =
+    "StridedSlice";                           // ranges (i32 tensor [rank, 3]: begin, end, stride)
+inline constexpr const char* kTile = "Tile";  // multiples (u32 tensor)
+inline constexpr const char* kExpandDims = "ExpandDims";  // axes (u32 tensor)
+inline constexpr const char* kGather = "Gather";          // inputs table, indices (i32); axis (i32)
+inline constexpr const char* kCast = "Cast";
+inline constexpr const char* kReduceMean = "ReduceMean";  // axes (u32 tensor), keep_dims (bool)
+inline constexpr const char* kReduceSum = "ReduceSum";
+}  // namespace op
+
+enum class Neuron : std::uint32_t {
+  kElu = 0,
+  kGelu = 1,  // the tanh form; op::kGelu is the erf form. HTP does not tell them apart within fp16
+  kHardSigmoid = 2,
+  kHardSwish = 3,
+  kRelu = 4,
+  kReluMinMax = 5,
+  kSigmoid = 6,
+  kSoftplus = 7,
+  kTanh = 8,
+};
+enum class Binary : std::uint32_t {
+  kAdd = 0,
+  kDivide = 2,
+  kEqual = 3,
+  kGreater = 6,
+  kLess = 8,
+  kMaximum = 10,
+  kMinimum = 11,
+  kMultiply = 13,
+  kPower = 16,
+  kSquaredDifference = 17,
+  kSubtract = 18,
+};
+enum class Unary : std::uint32_t {
+  kAbs = 0,
+  kCos = 4,
+  kExp = 5,
+  kNegate = 8,
+  kRsqrt = 12,
+  kSin = 14,
+  kSqrt = 15,
+};
+
+}  // namespace qhx::qnn

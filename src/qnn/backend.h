@@ -1,0 +1,46 @@
+// A backend with its log and device: the root that contexts are made from.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "qnn/library.h"
+
+namespace qhx::qnn {
+
+struct BackendOptions {
+  std::uint32_t soc_model =
+      0;  // HTP on x86: which chip to prepare for (57, 69, 87 …); 0: the library's default
+  int threads = 0;            // our CPU library: threads to use; 0: as many as the process may use
+  std::string kernel_target;  // our CPU library: kernel set to force; empty: the best one
+};
+
+// Immutable after creation; contexts hold a shared reference, so it outlives them.
+class Backend {
+ public:
+  static Result<std::shared_ptr<const Backend>> create(
+      std::shared_ptr<const BackendLibrary> library, const BackendOptions& options = {});
+  ~Backend();
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+
+  const BackendLibrary& library() const { return *library_; }
+  const QnnInterface_ImplementationV2_t& api() const { return library_->api(); }
+  Qnn_BackendHandle_t handle() const { return backend_; }
+  Qnn_DeviceHandle_t device() const { return device_; }
+
+ private:
+  explicit Backend(std::shared_ptr<const BackendLibrary> library) : library_(std::move(library)) {}
+  Status create_log();
+  Status create_backend(const BackendOptions& options);
+  Status create_device(const BackendOptions& options);
+
+  std::shared_ptr<const BackendLibrary> library_;
+  Qnn_LogHandle_t log_ = nullptr;
+  Qnn_BackendHandle_t backend_ = nullptr;
+  Qnn_DeviceHandle_t device_ = nullptr;
+};
+
+}  // namespace qhx::qnn

@@ -1,0 +1,112 @@
+#include "qnn/binary_info.h"
+
+#include <cstring>
+#include <memory>
+
+#include "qnn/error.h"
+
+namespace qhx::qnn {
+namespace {
+
+const TensorInfo* find(const std::vector<TensorInfo>& tensors, std::string_view name) {
+  for (const TensorInfo& tensor : tensors) {
+    if (tensor.name == name) return &tensor;
+  }
+  return nullptr;
+}
+
+Result<std::vector<TensorInfo>> read_tensors(const Qnn_Tensor_t* tensors, std::uint32_t count) {
+  if (count > 0 && tensors == nullptr) return corrupt("tensor list is missing");
+  std::vector<TensorInfo> list;
+  list.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    QHX_ASSIGN_OR_RETURN(TensorInfo info, read_tensor(tensors[i]));
+    list.push_back(std::move(info));
+  }
+  return list;
+}
+
+Result<GraphInfo> read_graph(const QnnSystemContext_GraphInfo_t& info) {
+  const QnnSystemContext_GraphInfoV1_t& v1 = info.graphInfoV1;  // the later versions start the same
+  GraphInfo graph;
+  graph.name = v1.graphName != nullptr ? v1.graphName : "";
+  const std::string where = "graph " + graph.name;
+  QHX_ASSIGN_OR_RETURN(graph.inputs,
+                       read_tensors(v1.graphInputs, v1.numGraphInputs).with_context(where));
+  QHX_ASSIGN_OR_RETURN(graph.outputs,
+                       read_tensors(v1.graphOutputs, v1.numGraphOutputs).with_context(where));
+  return graph;
+}
+
+// The fields that have different places in the versions of the description.
+struct Located {
+  std::uint32_t graph_count;
+  const QnnSystemContext_GraphInfo_t* graphs;
+};
+
+Result<Located> locate(const QnnSystemContext_BinaryInfo_t& info, BinaryInfo& out) {
+  // Backend and build ids have the same place in all versions.
+  out.backend_id = info.contextBinaryInfoV1.backendId;
+  out.build_id =
+      info.contextBinaryInfoV1.buildId != nullptr ? info.contextBinaryInfoV1.buildId : "";
+  switch (info.version) {
+    case QNN_SYSTEM_CONTEXT_BINARY_INFO_VERSION_1:
+    case QNN_SYSTEM_CONTEXT_BINARY_INFO_VERSION_2:
+      return Located{info.contextBinaryInfoV1.numGraphs, info.contextBinaryInfoV1.graphs};
+    case QNN_SYSTEM_CONTEXT_BINARY_INFO_VERSION_3: {
+      const QnnSystemContext_BinaryInfoV3_t& v3 = info.contextBinaryInfoV3;
+      out.soc_model = v3.socModel;
+      // HTP's metadata: a version word (1), then the architecture.
+      std::uint32_t words[2];
+      if (v3.contextMetadata != nullptr && v3.contextMetadataSize >= sizeof words) {
+        std::memcpy(words, v3.contextMetadata, sizeof words);
+        if (words[0] == 1) out.dsp_arch = words[1];
+      }
+      return Located{v3.numGraphs, v3.graphs};
+    }
+  }
+  return unsupported("context binary description of unknown version " +
+                     std::to_string(info.version));
+}
+
+}  // namespace
+
+const TensorInfo* GraphInfo::input(std::string_view tensor) const { return find(inputs, tensor); }
+const TensorInfo* GraphInfo::output(std::string_view tensor) const { return find(outputs, tensor); }
+
+const GraphInfo* BinaryInfo::graph(std::string_view name) const {
+  for (const GraphInfo& graph : graphs) {
+    if (graph.name == name) return &graph;
+  }
+  return nullptr;
+}
+
+Result<BinaryInfo> read_binary_info(const SystemLibrary& library,
+                                    std::span<const std::byte> binary) {
+  const auto& api = library.api();
+  QnnSystemContext_Handle_t handle = nullptr;
+  QHX_RETURN_IF_ERROR(
+      check(api.systemContextCreate(&handle), library.path() + ": systemContextCreate"));
+  const std::unique_ptr<void, Qnn_ErrorHandle_t (*)(void*)> owner(handle, api.systemContextFree);
+  const QnnSystemContext_BinaryInfo_t* info = nullptr;
+  Qnn_ContextBinarySize_t described = 0;
+  // The interface takes a mutable pointer and reads only.
+  void* bytes = const_cast<std::byte*>(binary.data());
+  if (const auto code =
+          api.systemContextGetBinaryInfo(handle, bytes, binary.size(), &info, &described);
+      code != QNN_SUCCESS || info == nullptr) {
+    Status status = check(code != QNN_SUCCESS ? code : QNN_CONTEXT_ERROR_BINARY_INVALID,
+                          "reading the context binary's description");
+    return corrupt(status.message());
+  }
+  BinaryInfo out;
+  QHX_ASSIGN_OR_RETURN(const Located located, locate(*info, out));
+  if (located.graph_count > 0 && located.graphs == nullptr) return corrupt("graph list is missing");
+  for (std::uint32_t i = 0; i < located.graph_count; ++i) {
+    QHX_ASSIGN_OR_RETURN(GraphInfo graph, read_graph(located.graphs[i]));
+    out.graphs.push_back(std::move(graph));
+  }
+  return out;
+}
+
+}  // namespace qhx::qnn

@@ -1,0 +1,92 @@
+// A context (graphs over shared weights) and the graphs in it.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "base/status.h"
+#include "qnn/backend.h"
+#include "qnn/binary_info.h"
+
+namespace qhx::qnn {
+
+struct ContextOptions {
+  bool share_weights = false;  // HTP: equal static tensors of several graphs are stored once
+};
+
+// Shared by its graphs, so it outlives them. Creating graphs in it is for one thread at a time.
+class Context {
+ public:
+  static Result<std::shared_ptr<Context>> create(std::shared_ptr<const Backend> backend,
+                                                 const ContextOptions& options = {});
+  // `binary` must stay valid and unchanged until the context is gone: libraries that can use it in
+  // place do.
+  static Result<std::shared_ptr<Context>> from_binary(std::shared_ptr<const Backend> backend,
+                                                      std::span<const std::byte> binary);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  // The finalized graphs as one binary. Not possible for a context that came from a binary.
+  Result<AlignedBuffer> serialize() const;
+
+  const Backend& backend() const { return *backend_; }
+  const QnnInterface_ImplementationV2_t& api() const { return backend_->api(); }
+  Qnn_ContextHandle_t handle() const { return handle_; }
+
+ private:
+  explicit Context(std::shared_ptr<const Backend> backend) : backend_(std::move(backend)) {}
+  std::shared_ptr<const Backend> backend_;
+  Qnn_ContextHandle_t handle_ = nullptr;
+};
+
+// Client buffers for one execution of one graph: which memory each input is read from and each
+// output written to. Move-only, one thread. Binding allocates nothing.
+class IoBinding {
+ public:
+  explicit IoBinding(const GraphInfo& info);
+
+  // `bytes` is as large as the tensor and stays valid for the executions that use it. kNotFound for
+  // an unknown name, kInvalidArgument with both sizes for a wrong size.
+  Status bind_input(std::string_view name, std::span<const std::byte> bytes);
+  Status bind_output(std::string_view name, std::span<std::byte> bytes);
+
+  // Names what is not bound yet; success if everything is.
+  Status complete() const;
+
+ private:
+  friend class Graph;
+  Status bind(std::vector<Qnn_Tensor_t>& tensors, const std::vector<TensorInfo>& infos,
+              std::string_view kind, std::string_view name, std::byte* data, std::size_t size);
+  std::unique_ptr<GraphInfo> info_;  // owns the names and dimensions that the tensors point to
+  std::vector<Qnn_Tensor_t> inputs_;
+  std::vector<Qnn_Tensor_t> outputs_;
+};
+
+// A graph that can be executed. Executions of one graph are serialized by the caller.
+class Graph {
+ public:
+  // From a context made from a binary; `info` is what the system library says of it.
+  static Result<Graph> retrieve(std::shared_ptr<Context> context, GraphInfo info);
+  // After finalizing in this process (GraphBuilder).
+  Graph(std::shared_ptr<Context> context, Qnn_GraphHandle_t handle, GraphInfo info)
+      : context_(std::move(context)), handle_(handle), info_(std::move(info)) {}
+
+  const GraphInfo& info() const { return info_; }
+  const std::string& name() const { return info_.name; }
+
+  // Blocks until the outputs are written. The binding must be complete and made from this graph's
+  // info.
+  Status execute(IoBinding& binding) const;
+
+ private:
+  std::shared_ptr<Context> context_;
+  Qnn_GraphHandle_t handle_;
+  GraphInfo info_;
+};
+
+}  // namespace qhx::qnn

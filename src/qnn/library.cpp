@@ -1,0 +1,88 @@
+#include "qnn/library.h"
+
+#include <dlfcn.h>
+
+#include "qnn/error.h"
+#include "qnn/log.h"
+
+namespace qhx::qnn {
+namespace {
+
+// The oldest core API whose function table starts like ours: older ones lack slots in the middle.
+constexpr std::uint32_t kMinCoreMinor = 20;
+
+// Calls a provider function and picks the first entry that `accept` likes.
+template <typename Interface, typename GetProviders, typename Accept>
+Result<const Interface*> pick_provider(const SharedObject& object, const char* symbol,
+                                       Accept accept) {
+  const auto get = reinterpret_cast<GetProviders>(object.symbol(symbol));
+  if (get == nullptr) {
+    return unsupported(object.path() +
+                       ": is not the QNN library it should be: it does not export " + symbol);
+  }
+  const Interface** providers = nullptr;
+  std::uint32_t count = 0;
+  QHX_RETURN_IF_ERROR(check(get(&providers, &count), object.path() + ": " + symbol));
+  std::string offered;
+  for (std::uint32_t i = 0; providers != nullptr && i < count; ++i) {
+    if (providers[i] == nullptr) continue;
+    if (accept(*providers[i], offered)) return providers[i];
+  }
+  return unsupported(object.path() + ": no provider with a usable API version; it offers" +
+                     (offered.empty() ? " none" : offered));
+}
+
+}  // namespace
+
+std::string to_string(const Qnn_Version_t& v) {
+  return std::to_string(v.major) + "." + std::to_string(v.minor) + "." + std::to_string(v.patch);
+}
+
+Result<SharedObject> SharedObject::open(const std::string& path) {
+  const SilentStdout quiet;
+  void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) {
+    const char* reason = ::dlerror();
+    return not_found("cannot load library " +
+                     std::string(reason != nullptr ? reason : path.c_str()));
+  }
+  return SharedObject(handle, path);
+}
+
+void* SharedObject::symbol(const char* name) const { return ::dlsym(handle_, name); }
+
+Result<std::shared_ptr<const BackendLibrary>> BackendLibrary::open(const std::string& path) {
+  QHX_ASSIGN_OR_RETURN(SharedObject object, SharedObject::open(path));
+  const auto accept = [](const QnnInterface_t& provider, std::string& offered) {
+    const Qnn_Version_t core = provider.apiVersion.coreApiVersion;
+    offered += " " + std::string(provider.providerName) + " " + to_string(core);
+    return core.major == 2 && core.minor >= kMinCoreMinor;
+  };
+  auto picked = pick_provider<QnnInterface_t, QnnInterface_GetProvidersFn_t>(
+      object, "QnnInterface_getProviders", accept);
+  if (!picked.ok()) return picked.status();
+  return std::shared_ptr<const BackendLibrary>(new BackendLibrary(std::move(object), *picked));
+}
+
+std::string BackendLibrary::build_id() const {
+  const char* text = nullptr;
+  if (api().backendGetBuildId(&text) != QNN_SUCCESS || text == nullptr) return {};
+  return text;
+}
+
+bool BackendLibrary::is_qhx_cpu() const { return provider() == "QHX_CPU"; }
+
+Result<std::shared_ptr<const SystemLibrary>> SystemLibrary::open(const std::string& path) {
+  QHX_ASSIGN_OR_RETURN(SharedObject object, SharedObject::open(path));
+  const auto accept = [](const QnnSystemInterface_t& provider, std::string& offered) {
+    offered +=
+        " " + std::string(provider.providerName) + " " + to_string(provider.systemApiVersion);
+    return provider.systemApiVersion.major == 1;
+  };
+  auto picked = pick_provider<QnnSystemInterface_t, QnnSystemInterface_GetProvidersFn_t>(
+      object, "QnnSystemInterface_getProviders", accept);
+  if (!picked.ok()) return picked.status();
+  return std::shared_ptr<const SystemLibrary>(new SystemLibrary(std::move(object), *picked));
+}
+
+}  // namespace qhx::qnn
