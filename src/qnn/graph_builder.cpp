@@ -152,10 +152,8 @@ Value GraphBuilder::create_tensor(Qnn_Tensor_t tensor, std::string name, Qnn_Dat
   tensor.v1.dimensions = stored->dims.data();
   fail(check(context_->api().tensorCreateGraphTensor(handle_, &tensor), "tensor " + stored->name));
   if (!status_.ok()) return failed;
-  // Operations repeat the whole description. The data is the library's now, if it has copied it.
-  if (tensor.v1.type == QNN_TENSOR_TYPE_STATIC && context_->backend().library().is_qhx_cpu()) {
-    tensor.v1.clientBuf = {};
-  }
+  // Operations repeat the whole description, but the library has copied the data by now.
+  if (tensor.v1.type == QNN_TENSOR_TYPE_STATIC) tensor.v1.clientBuf = {};
   stored->tensor = tensor;
   tensors_.push_back(stored);
   return {static_cast<std::uint32_t>(tensors_.size() - 1), stored->dims, type};

@@ -67,8 +67,8 @@ class GraphBuilder {
   Value output(std::string name, Qnn_DataType_t type, Dims dims);
   // An intermediate tensor; its name is made up.
   Value native(Qnn_DataType_t type, Dims dims);
-  // Weights and tables. `bytes` must stay valid until finalize(), unless the library copies them at
-  // once (BackendLibrary::is_qhx_cpu()).
+  // Weights and tables. `bytes` is needed during this call only: libraries copy it (the HTP
+  // library 2.51 and ours do; a test holds them to it).
   Value constant(std::string name, Qnn_DataType_t type, Dims dims, std::span<const std::byte> bytes,
                  const WeightEncoding& encoding = {});
 

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <numeric>
@@ -88,10 +89,12 @@ struct Product {
 
 // A 1x1 convolution over [1, 1, rows, depth]; the weight is as given.
 Result<Graph> build_product(std::shared_ptr<Context> context, Qnn_DataType_t weight_type,
-                            std::span<const std::byte> weight, const WeightEncoding& encoding) {
+                            std::span<const std::byte> given, const WeightEncoding& encoding) {
+  std::vector<std::byte> weight(given.begin(), given.end());
   QHX_ASSIGN_OR_RETURN(GraphBuilder graph, GraphBuilder::create(std::move(context), "product"));
   const Value x = graph.input("x", QNN_DATATYPE_FLOAT_16, {1, 1, kRows, kDepth});
   const Value w = graph.constant("w", weight_type, {1, 1, kDepth, kColumns}, weight, encoding);
+  std::fill(weight.begin(), weight.end(), std::byte{0});  // the library must have copied it
   const Value y = graph.output("y", QNN_DATATYPE_FLOAT_16, {1, 1, kRows, kColumns});
   graph.add(op::kConv2d, {x, w}, {y},
             {u32_list("stride", {1, 1}),
