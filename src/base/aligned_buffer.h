@@ -19,7 +19,8 @@ class AlignedBuffer {
   explicit AlignedBuffer(std::size_t size_bytes) : size_(size_bytes) {
     if (size_bytes == 0) return;
     const std::size_t room = (size_bytes + kAlignment - 1) / kAlignment * kAlignment;
-    // calloc hands out fresh zero pages without touching them; the slack keeps the aligned part inside.
+    // calloc hands out fresh zero pages without touching them; the slack keeps the aligned part
+    // inside.
     base_.reset(std::calloc(room + kAlignment, 1));
     if (base_ == nullptr) throw std::bad_alloc();
     void* aligned = base_.get();

@@ -47,7 +47,8 @@ TEST(F16, EveryHalfSurvivesTheRoundTrip) {
 }
 
 TEST(F16, RoundsToNearestEven) {
-  // Between each pair of neighbours: just below the middle goes down, just above goes up, the middle to even.
+  // Between each pair of neighbours: just below the middle goes down, just above goes up, the
+  // middle to even.
   for (std::uint16_t h = 0; h < 0x7BFF; ++h) {
     const float low = f16_to_f32(h), high = f16_to_f32(static_cast<std::uint16_t>(h + 1));
     const float middle = low + (high - low) / 2;
@@ -97,7 +98,8 @@ TEST_F(BaseFiles, PathsStayInsideTheFolder) {
   EXPECT_TRUE(path_inside(folder_ / "in", "a/b").ok());
   EXPECT_TRUE(path_inside(folder_ / "in", "a/../b").ok());
   for (const char* bad : {"", "/etc/passwd", "..", "../in2", "a/../../x", "link/passwd"}) {
-    EXPECT_EQ(path_inside(folder_ / "in", bad).status().code(), StatusCode::kInvalidArgument) << bad;
+    EXPECT_EQ(path_inside(folder_ / "in", bad).status().code(), StatusCode::kInvalidArgument)
+        << bad;
   }
 }
 
@@ -105,13 +107,16 @@ TEST_F(BaseFiles, NpyRoundTrip) {
   std::vector<float> values(6);
   std::iota(values.begin(), values.end(), 0.5f);
   for (const std::vector<std::size_t>& shape : {std::vector<std::size_t>{2, 3}, {6}, {1, 6, 1}}) {
-    ASSERT_TRUE(write_npy(folder_ / "v.npy", DType::kF32, shape, std::as_bytes(std::span(values))).ok());
+    ASSERT_TRUE(
+        write_npy(folder_ / "v.npy", DType::kF32, shape, std::as_bytes(std::span(values))).ok());
     auto read = read_npy(folder_ / "v.npy");
     ASSERT_TRUE(read.ok()) << read.status();
     EXPECT_EQ(read->shape, shape);
     EXPECT_EQ(std::memcmp(read->bytes.data(), values.data(), 24), 0);
   }
-  ASSERT_TRUE(write_npy(folder_ / "scalar.npy", DType::kF32, {}, std::as_bytes(std::span(values).first(1))).ok());
+  ASSERT_TRUE(
+      write_npy(folder_ / "scalar.npy", DType::kF32, {}, std::as_bytes(std::span(values).first(1)))
+          .ok());
   EXPECT_TRUE(read_npy(folder_ / "scalar.npy")->shape.empty());
 }
 
@@ -125,7 +130,8 @@ TEST(AlignedBufferTest, IsAlignedAndZero) {
   for (const std::size_t size : {1u, 63u, 64u, 65u, 1000003u}) {
     AlignedBuffer buffer(size);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % AlignedBuffer::kAlignment, 0u);
-    EXPECT_TRUE(std::all_of(buffer.bytes().begin(), buffer.bytes().end(), [](std::byte b) { return b == std::byte{}; }));
+    EXPECT_TRUE(std::all_of(buffer.bytes().begin(), buffer.bytes().end(),
+                            [](std::byte b) { return b == std::byte{}; }));
     buffer.bytes().back() = std::byte{1};
   }
   EXPECT_EQ(AlignedBuffer(0).size(), 0u);

@@ -1,5 +1,6 @@
-// IEEE half precision and bfloat16 as storage formats: 16-bit patterns in uint16_t, arithmetic in float.
-// Scalar and portable; kernels have their own vector conversions and are tested against these.
+// IEEE half precision and bfloat16 as storage formats: 16-bit patterns in uint16_t, arithmetic in
+// float. Scalar and portable; kernels have their own vector conversions and are tested against
+// these.
 #pragma once
 
 #include <bit>
@@ -16,7 +17,8 @@ constexpr float f16_to_f32(std::uint16_t half) {
   const std::uint32_t exponent = (half >> 10) & 0x1Fu;
   const std::uint32_t mantissa = half & 0x3FFu;
   if (exponent == 0x1F) return std::bit_cast<float>(sign | 0x7F800000u | (mantissa << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
   // Subnormal: mantissa * 2^-24, exact in float.
   const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(magnitude) | sign);

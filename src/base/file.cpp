@@ -16,7 +16,7 @@ Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
   if (fd < 0) return errno_error(path.string() + ": cannot open");
   std::string text;
   Status status;
-  struct stat info{};
+  struct stat info {};
   if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) {
     text.reserve(std::min(static_cast<std::size_t>(info.st_size), max_bytes));
   }
@@ -28,7 +28,8 @@ Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
     if (n < 0) {
       status = errno_error(path.string() + ": cannot read");
     } else if (text.size() + static_cast<std::size_t>(n) > max_bytes) {
-      status = out_of_range(path.string() + ": is larger than the limit of " + std::to_string(max_bytes) + " bytes");
+      status = out_of_range(path.string() + ": is larger than the limit of " +
+                            std::to_string(max_bytes) + " bytes");
     } else {
       text.append(buffer, static_cast<std::size_t>(n));
     }
@@ -80,7 +81,8 @@ Status AtomicFile::commit() {
   Status status = synced ? Status() : errno_error(final_.string() + ": cannot flush");
   ::close(std::exchange(fd_, -1));
   if (!status.ok()) return status;
-  if (::rename(temporary_.c_str(), final_.c_str()) != 0) return errno_error(final_.string() + ": cannot rename into place");
+  if (::rename(temporary_.c_str(), final_.c_str()) != 0)
+    return errno_error(final_.string() + ": cannot rename into place");
   temporary_.clear();
   return {};
 }
@@ -106,7 +108,8 @@ Result<fs::path> path_inside(const fs::path& folder, std::string_view relative) 
   if (error) return io_error(folder.string() + ": cannot resolve: " + error.message());
   const fs::path resolved = fs::weakly_canonical(root / wanted, error);
   if (error) return io_error((root / wanted).string() + ": cannot resolve: " + error.message());
-  const auto [rest, unused] = std::mismatch(root.begin(), root.end(), resolved.begin(), resolved.end());
+  const auto [rest, unused] =
+      std::mismatch(root.begin(), root.end(), resolved.begin(), resolved.end());
   if (rest != root.end()) return invalid_argument("path " + shown + " leaves the bundle's folder");
   return resolved;
 }

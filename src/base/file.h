@@ -12,11 +12,14 @@
 
 namespace qhx {
 
-// The whole file, at most `max_bytes` of it: larger is kOutOfRange, so that a hostile path cannot exhaust memory.
-Result<std::string> read_file(const std::filesystem::path& path, std::size_t max_bytes = std::size_t{1} << 30);
+// The whole file, at most `max_bytes` of it: larger is kOutOfRange, so that a hostile path cannot
+// exhaust memory.
+Result<std::string> read_file(const std::filesystem::path& path,
+                              std::size_t max_bytes = std::size_t{1} << 30);
 
-// A file that appears under its final name only when commit() has succeeded. Bytes go to a temporary file beside it,
-// which the destructor removes if there was no commit. Move-only; one thread.
+// A file that appears under its final name only when commit() has succeeded. Bytes go to a
+// temporary file beside it, which the destructor removes if there was no commit. Move-only; one
+// thread.
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::filesystem::path& final_path);
@@ -42,8 +45,9 @@ class AtomicFile {
 Status write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
 Status write_file(const std::filesystem::path& path, std::string_view text);
 
-// `relative` resolved inside `folder`. kInvalidArgument if it is absolute, empty, or leaves the folder by ".." or by a
-// symbolic link. The file need not exist.
-Result<std::filesystem::path> path_inside(const std::filesystem::path& folder, std::string_view relative);
+// `relative` resolved inside `folder`. kInvalidArgument if it is absolute, empty, or leaves the
+// folder by ".." or by a symbolic link. The file need not exist.
+Result<std::filesystem::path> path_inside(const std::filesystem::path& folder,
+                                          std::string_view relative);
 
 }  // namespace qhx

@@ -1,4 +1,5 @@
-// Checksums: SHA-256 for what is recorded and compared between machines, XXH3 for what is checked on every load.
+// Checksums: SHA-256 for what is recorded and compared between machines, XXH3 for what is checked
+// on every load.
 #pragma once
 
 #include <array>

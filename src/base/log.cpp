@@ -10,8 +10,8 @@ namespace {
 
 void print_to_stderr(LogLevel level, std::string_view message) {
   const std::string_view label = name(level);
-  std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(label.size()), label.data(), static_cast<int>(message.size()),
-               message.data());
+  std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(label.size()), label.data(),
+               static_cast<int>(message.size()), message.data());
 }
 
 struct Sink {
@@ -30,10 +30,14 @@ Sink& sink() {
 
 std::string_view name(LogLevel level) {
   switch (level) {
-    case LogLevel::kError: return "error";
-    case LogLevel::kWarn: return "warning";
-    case LogLevel::kInfo: return "info";
-    case LogLevel::kDebug: return "debug";
+    case LogLevel::kError:
+      return "error";
+    case LogLevel::kWarn:
+      return "warning";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kDebug:
+      return "debug";
   }
   return "?";
 }
@@ -44,7 +48,9 @@ void set_log_sink(LogSink function, LogLevel max_level) {
   sink().max_level = static_cast<int>(max_level);
 }
 
-bool log_enabled(LogLevel level) { return static_cast<int>(level) <= sink().max_level.load(std::memory_order_relaxed); }
+bool log_enabled(LogLevel level) {
+  return static_cast<int>(level) <= sink().max_level.load(std::memory_order_relaxed);
+}
 
 void log(LogLevel level, std::string_view message) {
   if (!log_enabled(level)) return;

@@ -13,7 +13,7 @@ namespace qhx {
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return errno_error(path.string() + ": cannot open");
-  struct stat info{};
+  struct stat info {};
   if (::fstat(fd, &info) != 0) {
     Status status = errno_error(path.string() + ": cannot stat");
     ::close(fd);

@@ -1,4 +1,5 @@
-// NumPy's .npy files, format 1.0, little-endian, C order: what --dump writes and the parity tests read.
+// NumPy's .npy files, format 1.0, little-endian, C order: what --dump writes and the parity tests
+// read.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +13,8 @@
 
 namespace qhx {
 
-// `bytes` holds product(shape) elements of `type` (not bf16, which NumPy lacks). Written atomically.
+// `bytes` holds product(shape) elements of `type` (not bf16, which NumPy lacks). Written
+// atomically.
 Status write_npy(const std::filesystem::path& path, DType type, std::span<const std::size_t> shape,
                  std::span<const std::byte> bytes);
 

@@ -14,21 +14,33 @@ void check_failed(const char* condition, const char* file, int line) {
 
 std::string_view status_code_name(StatusCode code) {
   switch (code) {
-    case StatusCode::kOk: return "Ok";
-    case StatusCode::kInternal: return "Internal";
-    case StatusCode::kInvalidArgument: return "InvalidArgument";
-    case StatusCode::kNotFound: return "NotFound";
-    case StatusCode::kIo: return "Io";
-    case StatusCode::kCorrupt: return "Corrupt";
-    case StatusCode::kUnsupported: return "Unsupported";
-    case StatusCode::kOutOfRange: return "OutOfRange";
-    case StatusCode::kBackend: return "Backend";
-    case StatusCode::kCancelled: return "Cancelled";
+    case StatusCode::kOk:
+      return "Ok";
+    case StatusCode::kInternal:
+      return "Internal";
+    case StatusCode::kInvalidArgument:
+      return "InvalidArgument";
+    case StatusCode::kNotFound:
+      return "NotFound";
+    case StatusCode::kIo:
+      return "Io";
+    case StatusCode::kCorrupt:
+      return "Corrupt";
+    case StatusCode::kUnsupported:
+      return "Unsupported";
+    case StatusCode::kOutOfRange:
+      return "OutOfRange";
+    case StatusCode::kBackend:
+      return "Backend";
+    case StatusCode::kCancelled:
+      return "Cancelled";
   }
   return "Unknown";
 }
 
-Status Status::with_context(std::string_view where) const& { return Status(*this).with_context(where); }
+Status Status::with_context(std::string_view where) const& {
+  return Status(*this).with_context(where);
+}
 
 Status Status::with_context(std::string_view where) && {
   if (!ok()) message_.insert(0, std::string(where) + ": ");
@@ -40,7 +52,9 @@ std::ostream& operator<<(std::ostream& out, const Status& status) {
 }
 
 Status internal_error(std::string message) { return {StatusCode::kInternal, std::move(message)}; }
-Status invalid_argument(std::string message) { return {StatusCode::kInvalidArgument, std::move(message)}; }
+Status invalid_argument(std::string message) {
+  return {StatusCode::kInvalidArgument, std::move(message)};
+}
 Status not_found(std::string message) { return {StatusCode::kNotFound, std::move(message)}; }
 Status io_error(std::string message) { return {StatusCode::kIo, std::move(message)}; }
 Status corrupt(std::string message) { return {StatusCode::kCorrupt, std::move(message)}; }

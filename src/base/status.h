@@ -1,8 +1,9 @@
 // Errors of everything that can go wrong outside the program: input, files, devices.
 //
-// A Status is a code and a sentence for a person: it names the thing, what was expected, what was found and, where it
-// helps, what to do next. Result<T> is a T or such a Status. Context is added on the way up, never logged on the way
-// down. A broken contract between two pieces of our own code is not a Status but QHX_CHECK (base/check.h).
+// A Status is a code and a sentence for a person: it names the thing, what was expected, what was
+// found and, where it helps, what to do next. Result<T> is a T or such a Status. Context is added
+// on the way up, never logged on the way down. A broken contract between two pieces of our own code
+// is not a Status but QHX_CHECK (base/check.h).
 #pragma once
 
 #include <optional>
@@ -67,7 +68,8 @@ Status cancelled(std::string message);
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor): return value;
+  Result(T value)
+      : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor): return value;
   Result(Status status) : status_(std::move(status)) {  // NOLINT(google-explicit-constructor)
     QHX_CHECK(!status_.ok());
   }
@@ -76,9 +78,18 @@ class [[nodiscard]] Result {
   const Status& status() const { return status_; }
 
   // The value; QHX_CHECK fails if there is none.
-  T& value() & { QHX_CHECK(ok()); return *value_; }
-  const T& value() const& { QHX_CHECK(ok()); return *value_; }
-  T&& value() && { QHX_CHECK(ok()); return *std::move(value_); }
+  T& value() & {
+    QHX_CHECK(ok());
+    return *value_;
+  }
+  const T& value() const& {
+    QHX_CHECK(ok());
+    return *value_;
+  }
+  T&& value() && {
+    QHX_CHECK(ok());
+    return *std::move(value_);
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T* operator->() { return &value(); }
@@ -100,14 +111,15 @@ class [[nodiscard]] Result {
 #define QHX_CONCAT(a, b) QHX_CONCAT_IMPL(a, b)
 
 // Leaves the function with the error of `expr` (a Status), if it is one.
-#define QHX_RETURN_IF_ERROR(expr)                    \
-  do {                                               \
-    ::qhx::Status qhx_status_ = (expr);              \
-    if (!qhx_status_.ok()) return qhx_status_;       \
+#define QHX_RETURN_IF_ERROR(expr)              \
+  do {                                         \
+    ::qhx::Status qhx_status_ = (expr);        \
+    if (!qhx_status_.ok()) return qhx_status_; \
   } while (false)
 
 // QHX_ASSIGN_OR_RETURN(auto file, open(path)): the value of a Result, or leave with its error.
-#define QHX_ASSIGN_OR_RETURN(decl, expr) QHX_ASSIGN_OR_RETURN_IMPL(QHX_CONCAT(qhx_result_, __LINE__), decl, expr)
+#define QHX_ASSIGN_OR_RETURN(decl, expr) \
+  QHX_ASSIGN_OR_RETURN_IMPL(QHX_CONCAT(qhx_result_, __LINE__), decl, expr)
 #define QHX_ASSIGN_OR_RETURN_IMPL(tmp, decl, expr) \
   auto tmp = (expr);                               \
   if (!tmp.ok()) return tmp.status();              \

@@ -41,7 +41,8 @@ constexpr std::chrono::microseconds kPatience{30};
 double cgroup_cpus() {
   if (const auto text = read_file("/sys/fs/cgroup/cpu.max", 256); text.ok()) {
     double quota = 0, period = 0;
-    if (std::sscanf(text->c_str(), "%lf %lf", &quota, &period) == 2 && period > 0) return quota / period;
+    if (std::sscanf(text->c_str(), "%lf %lf", &quota, &period) == 2 && period > 0)
+      return quota / period;
     return 0;
   }
   const auto quota = read_file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", 256);
@@ -55,8 +56,9 @@ double cgroup_cpus() {
 
 int usable_cpus() {
   cpu_set_t set;
-  int cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
-                                                         : static_cast<int>(std::thread::hardware_concurrency());
+  int cpus = sched_getaffinity(0, sizeof set, &set) == 0
+                 ? CPU_COUNT(&set)
+                 : static_cast<int>(std::thread::hardware_concurrency());
   const double granted = cgroup_cpus();
   if (granted > 0) cpus = std::min(cpus, static_cast<int>(std::ceil(granted)));
   return std::max(cpus, 1);
@@ -118,7 +120,8 @@ void ThreadPool::run_erased(std::size_t count, Function function, void* context)
   work_on_current_job();
   // Every worker must have left the job before its description may change.
   if (spin_until([&] { return busy_.load(std::memory_order_acquire) == 0; }, kPatience)) return;
-  for (int busy = busy_.load(std::memory_order_acquire); busy != 0; busy = busy_.load(std::memory_order_acquire)) {
+  for (int busy = busy_.load(std::memory_order_acquire); busy != 0;
+       busy = busy_.load(std::memory_order_acquire)) {
     busy_.wait(busy, std::memory_order_acquire);
   }
 }

@@ -12,13 +12,14 @@
 
 namespace qhx {
 
-// CPUs this process may use now: its affinity mask, limited by its cgroup's CPU quota (rounded up). At least 1.
+// CPUs this process may use now: its affinity mask, limited by its cgroup's CPU quota (rounded up).
+// At least 1.
 int usable_cpus();
 
-// The calling thread works too, so a pool of n has n - 1 threads of its own. A worker that finds nothing to do looks
-// again for some ten microseconds (the gap between two operations of a graph), then sleeps: an idle pool uses no CPU.
-// run() may be called from several threads; calls are served one after the other. Not reentrant: work must not call
-// run() on the same pool.
+// The calling thread works too, so a pool of n has n - 1 threads of its own. A worker that finds
+// nothing to do looks again for some ten microseconds (the gap between two operations of a graph),
+// then sleeps: an idle pool uses no CPU. run() may be called from several threads; calls are served
+// one after the other. Not reentrant: work must not call run() on the same pool.
 class ThreadPool {
  public:
   // 0 means usable_cpus().
@@ -29,8 +30,9 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls work(i) for every i in [0, count), each once, on any thread, and returns when all are done. Pieces are handed
-  // out one by one in rising order, so pieces of unequal cost balance. work must not throw.
+  // Calls work(i) for every i in [0, count), each once, on any thread, and returns when all are
+  // done. Pieces are handed out one by one in rising order, so pieces of unequal cost balance. work
+  // must not throw.
   template <typename Work>
   void run(std::size_t count, Work&& work) {
     if (count == 0) return;
@@ -38,8 +40,12 @@ class ThreadPool {
       for (std::size_t i = 0; i < count; ++i) work(i);
       return;
     }
-    run_erased(count, [](void* context, std::size_t i) { (*static_cast<std::remove_reference_t<Work>*>(context))(i); },
-               const_cast<void*>(static_cast<const void*>(&work)));
+    run_erased(
+        count,
+        [](void* context, std::size_t i) {
+          (*static_cast<std::remove_reference_t<Work>*>(context))(i);
+        },
+        const_cast<void*>(static_cast<const void*>(&work)));
   }
 
  private:
