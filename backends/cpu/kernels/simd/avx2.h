@@ -1,0 +1,95 @@
+// AVX2 with FMA and F16C: 8 floats.
+#pragma once
+
+#include "kernels/simd/x86.h"
+
+namespace qhx::cpu::QHX_TARGET {
+
+using V = __m256;
+constexpr std::size_t kLanes = 8;
+constexpr std::size_t kPanelVectors = kPanelWidth / kLanes;
+constexpr int kTileRows = 6;  // 12 accumulators, 2 columns vectors and a broadcast of 16 registers
+constexpr int kTilePanels = 1;
+
+QHX_INLINE V zero() { return _mm256_setzero_ps(); }
+QHX_INLINE V set1(float x) { return _mm256_set1_ps(x); }
+QHX_INLINE V load(const float* p) { return _mm256_loadu_ps(p); }
+QHX_INLINE void store(float* p, V v) { _mm256_storeu_ps(p, v); }
+QHX_INLINE __m256i first_lanes(std::size_t n) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane);
+}
+QHX_INLINE V load_n(const float* p, std::size_t n) { return _mm256_maskload_ps(p, first_lanes(n)); }
+QHX_INLINE void store_n(float* p, V v, std::size_t n) { _mm256_maskstore_ps(p, first_lanes(n), v); }
+
+QHX_INLINE V add(V a, V b) { return _mm256_add_ps(a, b); }
+QHX_INLINE V sub(V a, V b) { return _mm256_sub_ps(a, b); }
+QHX_INLINE V mul(V a, V b) { return _mm256_mul_ps(a, b); }
+QHX_INLINE V div(V a, V b) { return _mm256_div_ps(a, b); }
+QHX_INLINE V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+QHX_INLINE V max(V a, V b) { return _mm256_max_ps(a, b); }
+QHX_INLINE V min(V a, V b) { return _mm256_min_ps(a, b); }
+QHX_INLINE V sqrt(V a) { return _mm256_sqrt_ps(a); }
+QHX_INLINE V abs(V a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+QHX_INLINE V neg(V a) { return _mm256_xor_ps(_mm256_set1_ps(-0.0f), a); }
+QHX_INLINE V select_less(V a, V b, V x, V y) {
+  return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+QHX_INLINE V round(V a) {
+  return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+// In two steps, each with an exponent that a normal float has.
+QHX_INLINE V scale_pow2(V x, V n) {
+  const __m256i bias = _mm256_set1_epi32(127);
+  const __m256i whole = _mm256_cvtps_epi32(n);
+  const __m256i first = _mm256_srai_epi32(whole, 1);
+  const __m256i second = _mm256_sub_epi32(whole, first);
+  x = mul(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(first, bias), 23)));
+  return mul(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(second, bias), 23)));
+}
+QHX_INLINE float reduce_add(V a) {
+  __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+QHX_INLINE float reduce_max(V a) {
+  __m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
+
+QHX_INLINE V load_f16(const std::uint16_t* p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+QHX_INLINE void store_f16(std::uint16_t* p, V v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+QHX_INLINE V load_f16_n(const std::uint16_t* p, std::size_t n) {
+  alignas(16) std::uint16_t all[kLanes] = {};
+  for (std::size_t i = 0; i < n; ++i) all[i] = p[i];
+  return load_f16(all);
+}
+QHX_INLINE void store_f16_n(std::uint16_t* p, V v, std::size_t n) {
+  alignas(16) std::uint16_t all[kLanes];
+  store_f16(all, v);
+  for (std::size_t i = 0; i < n; ++i) p[i] = all[i];
+}
+QHX_INLINE V load_i8(const std::int8_t* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+}
+
+QHX_INLINE void load_i4_pair(const std::uint8_t* p, V (&even)[kPanelVectors],
+                             V (&odd)[kPanelVectors]) {
+  const __m128i value = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1);
+  const __m128i low = _mm_set1_epi8(15);
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  const __m128i e = _mm_shuffle_epi8(value, _mm_and_si128(bytes, low));
+  const __m128i o = _mm_shuffle_epi8(value, _mm_and_si128(_mm_srli_epi16(bytes, 4), low));
+  even[0] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(e));
+  even[1] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(e, e)));
+  odd[0] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(o));
+  odd[1] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(o, o)));
+}
+
+}  // namespace qhx::cpu::QHX_TARGET

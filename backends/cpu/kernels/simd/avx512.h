@@ -1,0 +1,74 @@
+// AVX-512 F, BW, VL and DQ with F16C: 16 floats.
+#pragma once
+
+#include "kernels/simd/x86.h"
+
+namespace qhx::cpu::QHX_TARGET {
+
+using V = __m512;
+constexpr std::size_t kLanes = 16;
+constexpr std::size_t kPanelVectors = kPanelWidth / kLanes;
+constexpr int kTileRows = 12;  // 24 accumulators and 2 column vectors of 32 registers
+constexpr int kTilePanels = 2;
+
+QHX_INLINE V zero() { return _mm512_setzero_ps(); }
+QHX_INLINE V set1(float x) { return _mm512_set1_ps(x); }
+QHX_INLINE V load(const float* p) { return _mm512_loadu_ps(p); }
+QHX_INLINE void store(float* p, V v) { _mm512_storeu_ps(p, v); }
+QHX_INLINE __mmask16 first_lanes(std::size_t n) {
+  return static_cast<__mmask16>((1u << static_cast<unsigned>(n)) - 1);
+}
+QHX_INLINE V load_n(const float* p, std::size_t n) {
+  return _mm512_maskz_loadu_ps(first_lanes(n), p);
+}
+QHX_INLINE void store_n(float* p, V v, std::size_t n) {
+  _mm512_mask_storeu_ps(p, first_lanes(n), v);
+}
+
+QHX_INLINE V add(V a, V b) { return _mm512_add_ps(a, b); }
+QHX_INLINE V sub(V a, V b) { return _mm512_sub_ps(a, b); }
+QHX_INLINE V mul(V a, V b) { return _mm512_mul_ps(a, b); }
+QHX_INLINE V div(V a, V b) { return _mm512_div_ps(a, b); }
+QHX_INLINE V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+QHX_INLINE V max(V a, V b) { return _mm512_max_ps(a, b); }
+QHX_INLINE V min(V a, V b) { return _mm512_min_ps(a, b); }
+QHX_INLINE V sqrt(V a) { return _mm512_sqrt_ps(a); }
+QHX_INLINE V abs(V a) { return _mm512_andnot_ps(_mm512_set1_ps(-0.0f), a); }
+QHX_INLINE V neg(V a) { return _mm512_xor_ps(_mm512_set1_ps(-0.0f), a); }
+QHX_INLINE V select_less(V a, V b, V x, V y) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
+}
+QHX_INLINE V round(V a) {
+  return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+QHX_INLINE V scale_pow2(V x, V n) { return _mm512_scalef_ps(x, n); }
+QHX_INLINE float reduce_add(V a) { return _mm512_reduce_add_ps(a); }
+QHX_INLINE float reduce_max(V a) { return _mm512_reduce_max_ps(a); }
+
+QHX_INLINE V load_f16(const std::uint16_t* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+QHX_INLINE void store_f16(std::uint16_t* p, V v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+QHX_INLINE V load_f16_n(const std::uint16_t* p, std::size_t n) {
+  return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first_lanes(n), p));
+}
+QHX_INLINE void store_f16_n(std::uint16_t* p, V v, std::size_t n) {
+  _mm256_mask_storeu_epi16(p, first_lanes(n), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+QHX_INLINE V load_i8(const std::int8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+}
+
+// A permutation looks at the low four bits of its index alone: it is a table of 16 floats.
+QHX_INLINE void load_i4_pair(const std::uint8_t* p, V (&even)[kPanelVectors],
+                             V (&odd)[kPanelVectors]) {
+  const __m512 value = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1);
+  const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  even[0] = _mm512_permutexvar_ps(bytes, value);
+  odd[0] = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), value);
+}
+
+}  // namespace qhx::cpu::QHX_TARGET

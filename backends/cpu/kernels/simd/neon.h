@@ -1,0 +1,106 @@
+// AArch64 NEON as every ARMv8.0 core has it: 4 floats; halves are only converted (FCVTL, FCVTN).
+#pragma once
+
+#include <arm_neon.h>
+
+#include "kernels/simd/common.h"
+
+namespace qhx::cpu::QHX_TARGET {
+
+using V = float32x4_t;
+constexpr std::size_t kLanes = 4;
+constexpr std::size_t kPanelVectors = kPanelWidth / kLanes;
+constexpr int kTileRows = 6;  // 24 accumulators, 4 column vectors and a broadcast of 32 registers
+constexpr int kTilePanels = 1;
+constexpr std::size_t kTransposeBlock = 4;
+
+QHX_INLINE V zero() { return vdupq_n_f32(0.0f); }
+QHX_INLINE V set1(float x) { return vdupq_n_f32(x); }
+QHX_INLINE V load(const float* p) { return vld1q_f32(p); }
+QHX_INLINE void store(float* p, V v) { vst1q_f32(p, v); }
+QHX_INLINE V load_n(const float* p, std::size_t n) {
+  float all[kLanes] = {};
+  for (std::size_t i = 0; i < n; ++i) all[i] = p[i];
+  return load(all);
+}
+QHX_INLINE void store_n(float* p, V v, std::size_t n) {
+  float all[kLanes];
+  store(all, v);
+  for (std::size_t i = 0; i < n; ++i) p[i] = all[i];
+}
+
+QHX_INLINE V add(V a, V b) { return vaddq_f32(a, b); }
+QHX_INLINE V sub(V a, V b) { return vsubq_f32(a, b); }
+QHX_INLINE V mul(V a, V b) { return vmulq_f32(a, b); }
+QHX_INLINE V div(V a, V b) { return vdivq_f32(a, b); }
+QHX_INLINE V fma(V a, V b, V c) { return vfmaq_f32(c, a, b); }
+QHX_INLINE V select_less(V a, V b, V x, V y) { return vbslq_f32(vcltq_f32(a, b), x, y); }
+QHX_INLINE V max(V a, V b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+QHX_INLINE V min(V a, V b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+QHX_INLINE V sqrt(V a) { return vsqrtq_f32(a); }
+QHX_INLINE V abs(V a) { return vabsq_f32(a); }
+QHX_INLINE V neg(V a) { return vnegq_f32(a); }
+QHX_INLINE V round(V a) { return vrndnq_f32(a); }
+// In two steps, each with an exponent that a normal float has.
+QHX_INLINE V scale_pow2(V x, V n) {
+  const int32x4_t bias = vdupq_n_s32(127);
+  const int32x4_t whole = vcvtq_s32_f32(n);
+  const int32x4_t first = vshrq_n_s32(whole, 1);
+  const int32x4_t second = vsubq_s32(whole, first);
+  x = mul(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(first, bias), 23)));
+  return mul(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(second, bias), 23)));
+}
+QHX_INLINE float reduce_add(V a) { return vaddvq_f32(a); }
+QHX_INLINE float reduce_max(V a) { return vmaxvq_f32(a); }
+
+QHX_INLINE V load_f16(const std::uint16_t* p) {
+  return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+}
+QHX_INLINE void store_f16(std::uint16_t* p, V v) {
+  vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v)));
+}
+QHX_INLINE V load_f16_n(const std::uint16_t* p, std::size_t n) {
+  std::uint16_t all[kLanes] = {};
+  for (std::size_t i = 0; i < n; ++i) all[i] = p[i];
+  return load_f16(all);
+}
+QHX_INLINE void store_f16_n(std::uint16_t* p, V v, std::size_t n) {
+  std::uint16_t all[kLanes];
+  store_f16(all, v);
+  for (std::size_t i = 0; i < n; ++i) p[i] = all[i];
+}
+
+QHX_INLINE void widen_i8(int8x16_t bytes, V (&out)[kPanelVectors]) {
+  const int16x8_t low = vmovl_s8(vget_low_s8(bytes));
+  const int16x8_t high = vmovl_s8(vget_high_s8(bytes));
+  out[0] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(low)));
+  out[1] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(low)));
+  out[2] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(high)));
+  out[3] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)));
+}
+QHX_INLINE V load_i8(const std::int8_t* p) {
+  std::int32_t word;
+  __builtin_memcpy(&word, p, sizeof(word));
+  const int8x8_t bytes = vreinterpret_s8_s32(vdup_n_s32(word));
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes))));
+}
+QHX_INLINE void load_i4_pair(const std::uint8_t* p, V (&even)[kPanelVectors],
+                             V (&odd)[kPanelVectors]) {
+  const int8x16_t bytes = vreinterpretq_s8_u8(vld1q_u8(p));
+  widen_i8(vshrq_n_s8(vshlq_n_s8(bytes, 4), 4), even);
+  widen_i8(vshrq_n_s8(bytes, 4), odd);
+}
+
+QHX_INLINE void transpose_block(const float* from, std::size_t from_stride, float* to,
+                                std::size_t to_stride) {
+  const float32x4_t a = load(from), b = load(from + from_stride);
+  const float32x4_t c = load(from + 2 * from_stride), d = load(from + 3 * from_stride);
+  const float32x4_t ab_even = vtrn1q_f32(a, b), ab_odd = vtrn2q_f32(a, b);
+  const float32x4_t cd_even = vtrn1q_f32(c, d), cd_odd = vtrn2q_f32(c, d);
+  store(to, vcombine_f32(vget_low_f32(ab_even), vget_low_f32(cd_even)));
+  store(to + to_stride, vcombine_f32(vget_low_f32(ab_odd), vget_low_f32(cd_odd)));
+  store(to + 2 * to_stride, vcombine_f32(vget_high_f32(ab_even), vget_high_f32(cd_even)));
+  store(to + 3 * to_stride, vcombine_f32(vget_high_f32(ab_odd), vget_high_f32(cd_odd)));
+}
+
+}  // namespace qhx::cpu::QHX_TARGET

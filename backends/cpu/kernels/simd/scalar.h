@@ -1,0 +1,59 @@
+// One float at a time, portable C++: the target that every other is compared with.
+#pragma once
+
+#include <cmath>
+
+#include "base/f16.h"
+#include "kernels/simd/common.h"
+
+namespace qhx::cpu::QHX_TARGET {
+
+using V = float;
+constexpr std::size_t kLanes = 1;
+constexpr std::size_t kPanelVectors = kPanelWidth / kLanes;
+constexpr int kTileRows = 4;
+constexpr int kTilePanels = 1;
+constexpr std::size_t kTransposeBlock = 1;
+
+QHX_INLINE V zero() { return 0.0f; }
+QHX_INLINE V set1(float x) { return x; }
+QHX_INLINE V load(const float* p) { return *p; }
+QHX_INLINE void store(float* p, V v) { *p = v; }
+QHX_INLINE V load_n(const float*, std::size_t) { return 0.0f; }
+QHX_INLINE void store_n(float*, V, std::size_t) {}
+
+QHX_INLINE V add(V a, V b) { return a + b; }
+QHX_INLINE V sub(V a, V b) { return a - b; }
+QHX_INLINE V mul(V a, V b) { return a * b; }
+QHX_INLINE V div(V a, V b) { return a / b; }
+QHX_INLINE V fma(V a, V b, V c) { return a * b + c; }
+QHX_INLINE V max(V a, V b) { return a > b ? a : b; }
+QHX_INLINE V min(V a, V b) { return a < b ? a : b; }
+QHX_INLINE V sqrt(V a) { return __builtin_sqrtf(a); }
+QHX_INLINE V abs(V a) { return __builtin_fabsf(a); }
+QHX_INLINE V neg(V a) { return -a; }
+QHX_INLINE V select_less(V a, V b, V x, V y) { return a < b ? x : y; }
+QHX_INLINE V round(V a) { return std::nearbyint(a); }
+QHX_INLINE V scale_pow2(V x, V n) { return std::ldexp(x, n == n ? static_cast<int>(n) : 0); }
+QHX_INLINE float reduce_add(V a) { return a; }
+QHX_INLINE float reduce_max(V a) { return a; }
+
+QHX_INLINE V load_f16(const std::uint16_t* p) { return qhx::f16_to_f32(*p); }
+QHX_INLINE void store_f16(std::uint16_t* p, V v) { *p = qhx::f32_to_f16(v); }
+QHX_INLINE V load_f16_n(const std::uint16_t*, std::size_t) { return 0.0f; }
+QHX_INLINE void store_f16_n(std::uint16_t*, V, std::size_t) {}
+QHX_INLINE V load_i8(const std::int8_t* p) { return static_cast<float>(*p); }
+
+QHX_INLINE void load_i4_pair(const std::uint8_t* p, V (&even)[kPanelVectors],
+                             V (&odd)[kPanelVectors]) {
+  for (std::size_t i = 0; i < kPanelWidth; ++i) {
+    even[i] = static_cast<float>((p[i] & 15) - ((p[i] & 8) << 1));
+    odd[i] = static_cast<float>((p[i] >> 4) - ((p[i] >> 3) & 16));
+  }
+}
+
+QHX_INLINE void transpose_block(const float* from, std::size_t, float* to, std::size_t) {
+  *to = *from;
+}
+
+}  // namespace qhx::cpu::QHX_TARGET
