@@ -1,0 +1,153 @@
+#include "forge/arch/graph_ops.h"
+
+#include <utility>
+
+namespace qhx::forge {
+
+using qnn::Dims;
+using qnn::Param;
+using qnn::Value;
+namespace op = qnn::op;
+
+namespace {
+
+Param last_axis(const Dims& dims) {
+  return qnn::u32_list("axes", {static_cast<std::uint32_t>(dims.size() - 1)});
+}
+
+}  // namespace
+
+Value GraphOps::input(std::string name, Dims dims) {
+  return graph_.input(std::move(name), activation_, std::move(dims));
+}
+
+Value GraphOps::output(std::string name, Dims dims) {
+  return graph_.output(std::move(name), activation_, std::move(dims));
+}
+
+Value GraphOps::constant(const VectorWeight& weight) {
+  return graph_.constant(weight.name, weight.type, weight.dims, weight.bytes);
+}
+
+Value GraphOps::reshape(const Value& x, Dims dims) {
+  const Value y = graph_.native(x.type, std::move(dims));
+  reshape_into(x, y);
+  return y;
+}
+
+void GraphOps::reshape_into(const Value& x, const Value& to) {
+  graph_.add(op::kReshape, {x}, {to});
+}
+
+void GraphOps::store_into(const Value& x, const Value& to) {
+  if (x.type == to.type) return reshape_into(x, to);
+  graph_.add(op::kCast, {reshape(x, to.dims)}, {to});
+}
+
+Value GraphOps::transpose(const Value& x, const Dims& perm) {
+  Dims dims;
+  for (const std::uint32_t axis : perm) dims.push_back(x.dims[axis]);
+  const Value y = native(std::move(dims));
+  graph_.add(op::kTranspose, {x}, {y}, {qnn::u32_list("perm", perm)});
+  return y;
+}
+
+Value GraphOps::concat(const Value& a, const Value& b, std::uint32_t axis) {
+  Dims dims = a.dims;
+  dims[axis] += b.dims[axis];
+  const Value y = native(std::move(dims));
+  graph_.add(op::kConcat, {a, b}, {y}, {{"axis", axis}});
+  return y;
+}
+
+Value GraphOps::tile(const Value& x, std::uint32_t axis, std::uint32_t times) {
+  Dims multiples(x.dims.size(), 1);
+  multiples[axis] = times;
+  Dims dims = x.dims;
+  dims[axis] *= times;
+  const Value y = native(std::move(dims));
+  graph_.add(op::kTile, {x}, {y}, {qnn::u32_list("multiples", multiples)});
+  return y;
+}
+
+Value GraphOps::to_activation(const Value& x) {
+  if (x.type == activation_) return x;
+  const Value y = native(x.dims);
+  graph_.add(op::kCast, {x}, {y});
+  return y;
+}
+
+Value GraphOps::linear(const Value& x, const Linear& linear) {
+  const LinearWeight& weight = linear.weight;
+  Dims dims = x.dims;
+  dims.back() = weight.dims.back();
+  const Value y = native(std::move(dims));
+  std::vector<Value> inputs = {x, graph_.constant(weight.name, weight.type, weight.dims,
+                                                  weight.bytes.bytes(), weight.encoding())};
+  if (linear.bias) inputs.push_back(constant(*linear.bias));
+  graph_.add(op::kConv2d, inputs, std::span(&y, 1),
+             {qnn::u32_list("stride", {1, 1}),
+              {"pad_amount", qnn::TensorParam{QNN_DATATYPE_UINT_32, {2, 2}, {0, 0, 0, 0}}}});
+  return y;
+}
+
+Value GraphOps::rms_norm(const Value& x, const VectorWeight& gamma, float epsilon) {
+  const Value y = native(x.dims);
+  graph_.add(op::kRmsNorm, {x, constant(gamma)}, {y}, {{"epsilon", epsilon}, last_axis(x.dims)});
+  return y;
+}
+
+Value GraphOps::layer_norm(const Value& x, const Norm& norm, float epsilon) {
+  const Value y = native(x.dims);
+  graph_.add(op::kLayerNorm, {x, constant(norm.gamma), constant(norm.beta)}, {y},
+             {{"epsilon", epsilon}, last_axis(x.dims)});
+  return y;
+}
+
+Value GraphOps::rotary(const Value& x, const Value& cos, const Value& sin) {
+  const Value y = native(x.dims);
+  graph_.add(op::kRotaryEmbedding, {x, cos, sin}, {y}, {{"interleaved", false}});
+  return y;
+}
+
+Value GraphOps::matmul(const Value& a, const Value& b, bool transpose_b) {
+  Dims dims = a.dims;
+  dims.back() = b.dims[b.dims.size() - (transpose_b ? 2 : 1)];
+  const Value y = native(std::move(dims));
+  graph_.add(op::kMatMul, {a, b}, {y}, {{"transpose_in0", false}, {"transpose_in1", transpose_b}});
+  return y;
+}
+
+Value GraphOps::softmax(const Value& x, float beta) {
+  const Value y = native(x.dims);
+  const auto axis = static_cast<std::uint32_t>(x.dims.size() - 1);
+  graph_.add(op::kSoftmax, {x}, {y}, {{"axis", axis}, {"beta", beta}});
+  return y;
+}
+
+Value GraphOps::binary(const Value& a, const Value& b, qnn::Binary operation) {
+  const Value y = native(a.dims);
+  graph_.add(op::kBinary, {a, b}, {y}, {{"operation", static_cast<std::uint32_t>(operation)}});
+  return y;
+}
+
+Value GraphOps::neuron(const Value& x, qnn::Neuron operation) {
+  const Value y = native(x.dims);
+  graph_.add(op::kNeuron, {x}, {y}, {{"operation", static_cast<std::uint32_t>(operation)}});
+  return y;
+}
+
+Value GraphOps::add(const Value& a, const Value& b) { return binary(a, b, qnn::Binary::kAdd); }
+Value GraphOps::multiply(const Value& a, const Value& b) {
+  return binary(a, b, qnn::Binary::kMultiply);
+}
+Value GraphOps::sigmoid(const Value& x) { return neuron(x, qnn::Neuron::kSigmoid); }
+Value GraphOps::gelu_tanh(const Value& x) { return neuron(x, qnn::Neuron::kGelu); }
+
+Value GraphOps::gelu_erf(const Value& x) {
+  const Value y = native(x.dims);
+  graph_.add(op::kGelu, {x}, {y});
+  return y;
+}
+
+}  // namespace qhx::forge

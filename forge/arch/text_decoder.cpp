@@ -1,0 +1,183 @@
+#include "forge/arch/text_decoder.h"
+
+#include <cmath>
+
+#include "forge/arch/graph_ops.h"
+
+namespace qhx::forge {
+namespace {
+
+using qnn::Dims;
+using qnn::Value;
+
+// Sizes of the text model in the type of tensor dimensions.
+struct TextSizes {
+  explicit TextSizes(const hf::TextConfig& text)
+      : hidden(static_cast<std::uint32_t>(text.hidden_size)),
+        heads(static_cast<std::uint32_t>(text.n_heads)),
+        kv_heads(static_cast<std::uint32_t>(text.n_kv_heads)),
+        head_dim(static_cast<std::uint32_t>(text.head_dim)),
+        repeat(heads / kv_heads),
+        epsilon(text.rms_norm_eps) {}
+  std::uint32_t hidden, heads, kv_heads, head_dim;
+  std::uint32_t repeat;  // query heads that share a kv head
+  float epsilon;
+};
+
+struct TextLayer {
+  VectorWeight input_norm, q_norm, k_norm, post_norm;
+  Linear q, k, v, o, gate, up, down;
+};
+
+Result<TextLayer> load_layer(const WeightLoader& weights, std::size_t index) {
+  const std::string layer = "model.language_model.layers." + std::to_string(index) + ".";
+  TextLayer out;
+  QHX_ASSIGN_OR_RETURN(out.input_norm, weights.vector(layer + "input_layernorm.weight"));
+  QHX_ASSIGN_OR_RETURN(out.q, weights.linear(layer + "self_attn.q_proj"));
+  QHX_ASSIGN_OR_RETURN(out.k, weights.linear(layer + "self_attn.k_proj"));
+  QHX_ASSIGN_OR_RETURN(out.v, weights.linear(layer + "self_attn.v_proj"));
+  QHX_ASSIGN_OR_RETURN(out.q_norm, weights.vector(layer + "self_attn.q_norm.weight"));
+  QHX_ASSIGN_OR_RETURN(out.k_norm, weights.vector(layer + "self_attn.k_norm.weight"));
+  QHX_ASSIGN_OR_RETURN(out.o, weights.linear(layer + "self_attn.o_proj"));
+  QHX_ASSIGN_OR_RETURN(out.post_norm, weights.vector(layer + "post_attention_layernorm.weight"));
+  QHX_ASSIGN_OR_RETURN(out.gate, weights.linear(layer + "mlp.gate_proj"));
+  QHX_ASSIGN_OR_RETURN(out.up, weights.linear(layer + "mlp.up_proj"));
+  QHX_ASSIGN_OR_RETURN(out.down, weights.linear(layer + "mlp.down_proj"));
+  return out;
+}
+
+// One graph while it is being built.
+class TextGraph {
+ public:
+  TextGraph(qnn::GraphBuilder builder, Qnn_DataType_t activation, const hf::ModelConfig& config,
+            const TextGraphSpec& spec, std::uint32_t context_rows)
+      : builder_(std::move(builder)),
+        ops_(builder_, activation),
+        sizes_(config.text),
+        rows_(spec.rows),
+        context_rows_(context_rows),
+        deepstacks_(spec.deepstack ? config.vision.deepstack_layers.size() : 0) {
+    begin();
+  }
+  TextGraph(const TextGraph&) = delete;  // ops_ refers to builder_
+
+  void layer(std::size_t index, const TextLayer& w) {
+    const Value attended =
+        attention(index, ops_.rms_norm(hidden_, w.input_norm, sizes_.epsilon), w);
+    hidden_ = ops_.add(hidden_, ops_.linear(attended, w.o));
+    hidden_ = ops_.add(hidden_, mlp(ops_.rms_norm(hidden_, w.post_norm, sizes_.epsilon), w));
+    if (index < deepstacks_) {
+      const Value features =
+          ops_.input("deepstack_" + std::to_string(index), {rows_, sizes_.hidden});
+      hidden_ = ops_.add(hidden_, ops_.reshape(features, hidden_.dims));
+    }
+  }
+
+  Result<qnn::Graph> finish(const VectorWeight& final_norm) {
+    const Value y = ops_.output("y", {rows_, sizes_.hidden});
+    ops_.reshape_into(ops_.rms_norm(hidden_, final_norm, sizes_.epsilon), y);
+    return std::move(builder_).finalize();
+  }
+
+  const Status& status() const { return builder_.status(); }
+
+ private:
+  void begin() {
+    const std::uint32_t half = sizes_.head_dim / 2;
+    hidden_ = ops_.reshape(ops_.input("x", {rows_, sizes_.hidden}), {1, 1, rows_, sizes_.hidden});
+    cos_ = ops_.reshape(ops_.input("cos", {rows_, half}), {1, rows_, half});
+    sin_ = ops_.reshape(ops_.input("sin", {rows_, half}), {1, rows_, half});
+    const std::uint32_t columns = context_rows_ + rows_;
+    mask_ = ops_.reshape(ops_.input("mask", {rows_, columns}), {1, 1, rows_, columns});
+    // The query heads of a kv head are one block of rows below another, so the mask repeats.
+    if (sizes_.repeat > 1) mask_ = ops_.tile(mask_, 2, sizes_.repeat);
+  }
+
+  // [1, 1, T, heads * D] -> [1, T, heads, D].
+  Value split_heads(const Value& x, std::uint32_t heads) {
+    return ops_.reshape(x, {1, rows_, heads, sizes_.head_dim});
+  }
+
+  // Normalised over each head, rotated: [1, heads, T, D].
+  Value rotated_heads(const Value& x, std::uint32_t heads, const VectorWeight& norm) {
+    const Value normed = ops_.rms_norm(split_heads(x, heads), norm, sizes_.epsilon);
+    return ops_.rotary(ops_.transpose(normed, {0, 2, 1, 3}), cos_, sin_);
+  }
+
+  // Writes this call's rows [1, G, T, D] to the output `kind`_i and returns the cache input's rows
+  // followed by them, [1, G, C + T, D].
+  Value with_past(const std::string& kind, std::size_t index, const Value& fresh) {
+    const std::string suffix = "_" + kind + "_" + std::to_string(index);
+    const std::uint32_t heads = sizes_.kv_heads, width = sizes_.head_dim;
+    ops_.store_into(fresh,
+                    builder_.output("new" + suffix, QNN_DATATYPE_FLOAT_16, {heads, rows_, width}));
+    const Value past =
+        builder_.input("past" + suffix, QNN_DATATYPE_FLOAT_16, {heads, context_rows_, width});
+    return ops_.concat(ops_.reshape(ops_.to_activation(past), {1, heads, context_rows_, width}),
+                       fresh, 2);
+  }
+
+  Value attention(std::size_t index, const Value& x, const TextLayer& w) {
+    const std::uint32_t block = sizes_.repeat * rows_;  // query rows of one kv head
+    Value q = rotated_heads(ops_.linear(x, w.q), sizes_.heads, w.q_norm);
+    if (sizes_.repeat > 1) q = ops_.reshape(q, {1, sizes_.kv_heads, block, sizes_.head_dim});
+    const Value k = rotated_heads(ops_.linear(x, w.k), sizes_.kv_heads, w.k_norm);
+    const Value v = ops_.transpose(split_heads(ops_.linear(x, w.v), sizes_.kv_heads), {0, 2, 1, 3});
+    const Value keys = with_past("k", index, k);
+    const Value values = with_past("v", index, v);
+    const Value scores = ops_.add(ops_.matmul(q, keys, true), mask_);
+    // The scale sits in the softmax: beta multiplies the mask too, which stays far below any score.
+    const Value weights =
+        ops_.softmax(scores, 1.0f / std::sqrt(static_cast<float>(sizes_.head_dim)));
+    Value out = ops_.matmul(weights, values, false);
+    if (sizes_.repeat > 1) out = ops_.reshape(out, {1, sizes_.heads, rows_, sizes_.head_dim});
+    return ops_.reshape(ops_.transpose(out, {0, 2, 1, 3}),
+                        {1, 1, rows_, sizes_.heads * sizes_.head_dim});
+  }
+
+  Value mlp(const Value& x, const TextLayer& w) {
+    const Value gate = ops_.linear(x, w.gate);
+    const Value up = ops_.linear(x, w.up);
+    const Value silu = ops_.multiply(gate, ops_.sigmoid(gate));
+    return ops_.linear(ops_.multiply(silu, up), w.down);
+  }
+
+  qnn::GraphBuilder builder_;
+  GraphOps ops_;
+  TextSizes sizes_;
+  std::uint32_t rows_, context_rows_;
+  std::size_t deepstacks_;
+  Value hidden_, cos_, sin_, mask_;
+};
+
+}  // namespace
+
+Result<std::vector<qnn::Graph>> build_text_decoder(std::shared_ptr<qnn::Context> context,
+                                                   const hf::ModelConfig& config,
+                                                   const WeightLoader& weights,
+                                                   const TextDecoderSpec& spec) {
+  std::vector<std::unique_ptr<TextGraph>> graphs;
+  for (const TextGraphSpec& graph : spec.graphs) {
+    QHX_ASSIGN_OR_RETURN(qnn::GraphBuilder builder,
+                         qnn::GraphBuilder::create(context, graph.name, spec.htp));
+    graphs.push_back(std::make_unique<TextGraph>(std::move(builder), weights.activation(), config,
+                                                 graph, spec.context_rows));
+  }
+  for (std::size_t i = 0; i < config.text.n_layers; ++i) {
+    QHX_ASSIGN_OR_RETURN(const TextLayer layer, load_layer(weights, i));
+    for (const auto& graph : graphs) {
+      graph->layer(i, layer);
+      QHX_RETURN_IF_ERROR(graph->status());
+    }
+  }
+  QHX_ASSIGN_OR_RETURN(const VectorWeight final_norm,
+                       weights.vector("model.language_model.norm.weight"));
+  std::vector<qnn::Graph> out;
+  for (const auto& graph : graphs) {
+    QHX_ASSIGN_OR_RETURN(qnn::Graph finished, graph->finish(final_norm));
+    out.push_back(std::move(finished));
+  }
+  return out;
+}
+
+}  // namespace qhx::forge

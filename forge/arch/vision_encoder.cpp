@@ -1,0 +1,182 @@
+#include "forge/arch/vision_encoder.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "forge/arch/graph_ops.h"
+
+namespace qhx::forge {
+namespace {
+
+using qnn::Value;
+
+struct VisionBlock {
+  Norm norm1, norm2;
+  Linear q, k, v, proj, fc1, fc2;
+};
+
+struct Merger {
+  Norm norm;
+  Linear fc1, fc2;
+};
+
+Result<VisionBlock> load_block(const WeightLoader& weights, const hf::VisionConfig& vision,
+                               std::size_t index) {
+  const std::string block = "model.visual.blocks." + std::to_string(index) + ".";
+  const std::size_t h = vision.hidden_size;
+  VisionBlock out;
+  QHX_ASSIGN_OR_RETURN(out.norm1, weights.norm(block + "norm1"));
+  QHX_ASSIGN_OR_RETURN(out.q, weights.linear_with_bias(block + "attn.qkv", {0, h}));
+  QHX_ASSIGN_OR_RETURN(out.k, weights.linear_with_bias(block + "attn.qkv", {h, h}));
+  QHX_ASSIGN_OR_RETURN(out.v, weights.linear_with_bias(block + "attn.qkv", {2 * h, h}));
+  QHX_ASSIGN_OR_RETURN(out.proj, weights.linear_with_bias(block + "attn.proj"));
+  QHX_ASSIGN_OR_RETURN(out.norm2, weights.norm(block + "norm2"));
+  QHX_ASSIGN_OR_RETURN(out.fc1, weights.linear_with_bias(block + "mlp.linear_fc1"));
+  QHX_ASSIGN_OR_RETURN(out.fc2, weights.linear_with_bias(block + "mlp.linear_fc2"));
+  return out;
+}
+
+Result<Merger> load_merger(const WeightLoader& weights, const std::string& prefix) {
+  Merger out;
+  QHX_ASSIGN_OR_RETURN(out.norm, weights.norm(prefix + ".norm"));
+  QHX_ASSIGN_OR_RETURN(out.fc1, weights.linear_with_bias(prefix + ".linear_fc1"));
+  QHX_ASSIGN_OR_RETURN(out.fc2, weights.linear_with_bias(prefix + ".linear_fc2"));
+  return out;
+}
+
+class VisionGraph {
+ public:
+  VisionGraph(qnn::GraphBuilder builder, Qnn_DataType_t activation, const hf::VisionConfig& vision,
+              PatchGrid grid)
+      : builder_(std::move(builder)),
+        ops_(builder_, activation),
+        patches_(grid.patches()),
+        tokens_(grid.patches() / static_cast<std::uint32_t>(vision.merge_unit())),
+        width_(static_cast<std::uint32_t>(vision.hidden_size)),
+        heads_(static_cast<std::uint32_t>(vision.n_heads)),
+        out_width_(static_cast<std::uint32_t>(vision.out_hidden_size)) {
+    hidden_ = ops_.reshape(ops_.input("patches", {patches_, width_}), {1, 1, patches_, width_});
+    rope_tables(vision, grid);
+  }
+  VisionGraph(const VisionGraph&) = delete;  // ops_ refers to builder_
+
+  void block(const VisionBlock& w) {
+    const Value attended = attention(ops_.layer_norm(hidden_, w.norm1, hf::kVisionLayerNormEps), w);
+    hidden_ = ops_.add(hidden_, ops_.linear(attended, w.proj));
+    const Value normed = ops_.layer_norm(hidden_, w.norm2, hf::kVisionLayerNormEps);
+    const Value inner = ops_.gelu_tanh(ops_.linear(normed, w.fc1));
+    hidden_ = ops_.add(hidden_, ops_.linear(inner, w.fc2));
+  }
+
+  // Normalises the concatenation of the patches of a token.
+  void deepstack(std::size_t index, const Merger& w) {
+    const Value merged = ops_.layer_norm(concatenated(hidden_), w.norm, hf::kVisionLayerNormEps);
+    merge(merged, w, "deepstack_" + std::to_string(index));
+  }
+
+  // Normalises each patch, then concatenates.
+  Result<qnn::Graph> finish(const Merger& w) {
+    merge(concatenated(ops_.layer_norm(hidden_, w.norm, hf::kVisionLayerNormEps)), w,
+          "image_embeds");
+    return std::move(builder_).finalize();
+  }
+
+  const Status& status() const { return builder_.status(); }
+
+ private:
+  void rope_tables(const hf::VisionConfig& vision, PatchGrid grid) {
+    std::vector<float> cos = vision_rope_angles(vision, grid), sin = cos;
+    std::transform(cos.begin(), cos.end(), cos.begin(), [](float a) { return std::cos(a); });
+    std::transform(sin.begin(), sin.end(), sin.begin(), [](float a) { return std::sin(a); });
+    cos_ = table("rope_cos", cos);
+    sin_ = table("rope_sin", sin);
+  }
+
+  Value table(const char* name, std::span<const float> values) {
+    auto weight = make_vector(name, {1, patches_, width_ / heads_ / 2}, ops_.activation(), values);
+    if (weight.ok()) return ops_.constant(*weight);
+    builder_.fail(weight.status());
+    return {};
+  }
+
+  // [1, 1, N, Hv] -> [1, heads, N, d].
+  Value heads(const Value& x) {
+    return ops_.transpose(ops_.reshape(x, {1, patches_, heads_, width_ / heads_}), {0, 2, 1, 3});
+  }
+
+  Value attention(const Value& x, const VisionBlock& w) {
+    const Value q = ops_.rotary(heads(ops_.linear(x, w.q)), cos_, sin_);
+    const Value k = ops_.rotary(heads(ops_.linear(x, w.k)), cos_, sin_);
+    const Value v = heads(ops_.linear(x, w.v));
+    const float scale = 1.0f / std::sqrt(static_cast<float>(width_ / heads_));
+    const Value out = ops_.matmul(ops_.softmax(ops_.matmul(q, k, true), scale), v, false);
+    return ops_.reshape(ops_.transpose(out, {0, 2, 1, 3}), {1, 1, patches_, width_});
+  }
+
+  // The patches of a token follow one another, so concatenating them is a change of shape.
+  Value concatenated(const Value& x) {
+    return ops_.reshape(x, {1, 1, tokens_, patches_ / tokens_ * width_});
+  }
+
+  void merge(const Value& x, const Merger& w, const std::string& output) {
+    const Value y = ops_.linear(ops_.gelu_erf(ops_.linear(x, w.fc1)), w.fc2);
+    ops_.reshape_into(y, ops_.output(output, {tokens_, out_width_}));
+  }
+
+  qnn::GraphBuilder builder_;
+  GraphOps ops_;
+  std::uint32_t patches_, tokens_, width_, heads_, out_width_;
+  Value hidden_, cos_, sin_;
+};
+
+}  // namespace
+
+std::vector<float> vision_rope_angles(const hf::VisionConfig& vision, PatchGrid grid) {
+  const std::size_t half = vision.head_dim() / 2, quarter = half / 2;
+  std::vector<float> frequencies(quarter);
+  for (std::size_t j = 0; j < quarter; ++j) {
+    frequencies[j] = static_cast<float>(
+        std::pow(hf::kVisionRopeTheta, -2.0 * static_cast<double>(j) / static_cast<double>(half)));
+  }
+  const auto merge = static_cast<std::uint32_t>(vision.spatial_merge_size);
+  std::vector<float> angles;
+  angles.reserve(grid.patches() * half);
+  const auto append = [&](std::uint32_t position) {
+    for (const float f : frequencies) angles.push_back(static_cast<float>(position) * f);
+  };
+  for (std::uint32_t top = 0; top < grid.rows; top += merge) {
+    for (std::uint32_t left = 0; left < grid.columns; left += merge) {
+      for (std::uint32_t cell = 0; cell < merge * merge; ++cell) {
+        append(top + cell / merge);
+        append(left + cell % merge);
+      }
+    }
+  }
+  return angles;
+}
+
+Result<qnn::Graph> build_vision_encoder(std::shared_ptr<qnn::Context> context,
+                                        const hf::ModelConfig& config, const WeightLoader& weights,
+                                        PatchGrid grid, const qnn::HtpGraphOptions& htp) {
+  const hf::VisionConfig& vision = config.vision;
+  QHX_ASSIGN_OR_RETURN(qnn::GraphBuilder builder,
+                       qnn::GraphBuilder::create(std::move(context), "vision", htp));
+  VisionGraph graph(std::move(builder), weights.activation(), vision, grid);
+  for (std::size_t i = 0; i < vision.depth; ++i) {
+    QHX_ASSIGN_OR_RETURN(const VisionBlock block, load_block(weights, vision, i));
+    graph.block(block);
+    const auto& places = vision.deepstack_layers;
+    for (std::size_t k = 0; k < places.size(); ++k) {
+      if (places[k] != i) continue;
+      QHX_ASSIGN_OR_RETURN(
+          const Merger merger,
+          load_merger(weights, "model.visual.deepstack_merger_list." + std::to_string(k)));
+      graph.deepstack(k, merger);
+    }
+    QHX_RETURN_IF_ERROR(graph.status());
+  }
+  QHX_ASSIGN_OR_RETURN(const Merger merger, load_merger(weights, "model.visual.merger"));
+  return graph.finish(merger);
+}
+
+}  // namespace qhx::forge

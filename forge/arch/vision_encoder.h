@@ -1,0 +1,33 @@
+// The vision encoder as one QNN graph, for one picture size.
+//
+//   input   patches [N, Hv]: patch and position embeddings, N patches in merge-block order
+//   outputs image_embeds [M, H], deepstack_k [M, H]: M = N / merge^2 tokens in raster order
+// Rotary tables depend on the picture's grid alone and are constants of the graph.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/status.h"
+#include "forge/arch/weights.h"
+#include "forge/hf/config.h"
+#include "qnn/graph_builder.h"
+
+namespace qhx::forge {
+
+// Patches of a picture: rows and columns, both multiples of the merge size.
+struct PatchGrid {
+  std::uint32_t rows = 0, columns = 0;
+  std::uint32_t patches() const { return rows * columns; }
+};
+
+// Rotation angles of every patch, [N, head_dim / 2]: the first half of a row turns with the patch's
+// row, the second with its column; frequency j is theta^(-2j / (head_dim / 2)). Patches come in
+// merge-block order: blocks of merge x merge patches in raster order, raster order inside a block.
+std::vector<float> vision_rope_angles(const hf::VisionConfig& vision, PatchGrid grid);
+
+Result<qnn::Graph> build_vision_encoder(std::shared_ptr<qnn::Context> context,
+                                        const hf::ModelConfig& config, const WeightLoader& weights,
+                                        PatchGrid grid, const qnn::HtpGraphOptions& htp = {});
+
+}  // namespace qhx::forge

@@ -1,0 +1,187 @@
+#include "forge/arch/weights.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <mutex>
+
+#include "base/f16.h"
+#include "forge/quant/quantize.h"
+
+namespace qhx::forge {
+namespace {
+
+// Rows that one piece of work converts: as many as fill a cache line of transposed int8.
+constexpr std::size_t kBlockRows = 64;
+// Columns of a transposition tile: 64 rows x 64 columns stay in the first-level cache.
+constexpr std::size_t kTileColumns = 64;
+
+// from [rows, columns] -> to [columns, stride], at column `first`.
+template <typename T>
+void transpose(const T* from, std::size_t rows, std::size_t columns, T* to, std::size_t stride,
+               std::size_t first) {
+  for (std::size_t c0 = 0; c0 < columns; c0 += kTileColumns) {
+    const std::size_t c1 = std::min(c0 + kTileColumns, columns);
+    for (std::size_t c = c0; c < c1; ++c) {
+      T* out = to + c * stride + first;
+      for (std::size_t r = 0; r < rows; ++r) out[r] = from[r * columns + c];
+    }
+  }
+}
+
+// Converts blocks of rows of one matrix into its place in a LinearWeight. One object for each
+// matrix; block() is called from many threads on different blocks.
+class MatrixConverter {
+ public:
+  MatrixConverter(const hf::TensorView& source, RowRange rows, WeightFormat format,
+                  LinearWeight& to)
+      : source_(source), rows_(rows), format_(format), to_(to), in_(source.row_size()) {}
+
+  std::size_t blocks() const { return (rows_.count + kBlockRows - 1) / kBlockRows; }
+
+  void block(std::size_t index) {
+    const std::size_t first = index * kBlockRows;
+    const std::size_t count = std::min(kBlockRows, rows_.count - first);
+    std::vector<float> w(count * in_);
+    Status status = hf::read_f32(source_, rows_.first + first, count, w);
+    if (status.ok())
+      status = check_values(w, format_ == WeightFormat::kF16, (rows_.first + first) * in_);
+    if (!status.ok()) return fail(std::move(status));
+    if (format_ == WeightFormat::kW8) {
+      std::vector<std::int8_t> q(w.size());
+      quant::quantize_per_channel(w.data(), count, in_, q.data(), to_.scales.data() + first);
+      transpose(q.data(), count, in_, to_.bytes.as<std::int8_t>().data(), rows_.count, first);
+    } else {
+      std::vector<std::uint16_t> halves(w.size());
+      f32_to_f16(w, halves);
+      transpose(halves.data(), count, in_, to_.bytes.as<std::uint16_t>().data(), rows_.count,
+                first);
+    }
+  }
+
+  const Status& status() const { return status_; }
+
+ private:
+  void fail(Status status) {
+    const std::lock_guard lock(mutex_);
+    if (status_.ok()) status_ = std::move(status);
+  }
+
+  const hf::TensorView& source_;
+  RowRange rows_;
+  WeightFormat format_;
+  LinearWeight& to_;
+  std::size_t in_;
+  std::mutex mutex_;
+  Status status_;
+};
+
+// Resolves count 0 and refuses rows that are not there.
+Result<RowRange> resolve(RowRange rows, const hf::TensorView& tensor) {
+  const std::size_t available = tensor.rows();
+  if (rows.first >= available || rows.count > available - rows.first) {
+    return out_of_range("rows " + std::to_string(rows.first) + " to " +
+                        std::to_string(rows.first + rows.count) + " of " +
+                        std::to_string(available));
+  }
+  if (rows.count == 0) rows.count = available - rows.first;
+  return rows;
+}
+
+// A part of a tensor gets a name of its own: names are unique in a graph.
+std::string part_name(const std::string& name, RowRange rows, const hf::TensorView& tensor) {
+  if (rows.count == tensor.rows()) return name;
+  return name + "[" + std::to_string(rows.first) + ":" + std::to_string(rows.first + rows.count) +
+         "]";
+}
+
+}  // namespace
+
+std::string_view name(WeightFormat format) { return format == WeightFormat::kF16 ? "f16" : "w8"; }
+
+qnn::WeightEncoding LinearWeight::encoding() const {
+  if (scales.empty()) return {};
+  return {.kind = qnn::WeightEncoding::Kind::kPerChannel8,
+          .axis = static_cast<std::int32_t>(dims.size() - 1),
+          .scales = scales};
+}
+
+Status check_values(std::span<const float> values, bool as_f16, std::size_t first_index) {
+  // 65520 and above round to infinity; NaN fails every comparison, so the test is for what is fine.
+  const float limit = as_f16 ? 65520.0f : INFINITY;
+  bool fine = true;
+  for (const float v : values) fine &= std::abs(v) < limit;
+  if (fine) return {};
+  const auto bad =
+      std::find_if(values.begin(), values.end(), [&](float v) { return !(std::abs(v) < limit); });
+  const std::string what =
+      "element " + std::to_string(first_index + static_cast<std::size_t>(bad - values.begin())) +
+      " is " + std::to_string(*bad);
+  if (!std::isfinite(*bad)) return corrupt(what + "; a finite number is needed");
+  return out_of_range(what + ", beyond the largest 16-bit float (65504)");
+}
+
+Result<VectorWeight> make_vector(std::string name, qnn::Dims dims, Qnn_DataType_t activation,
+                                 std::span<const float> values) {
+  const bool half = activation == QNN_DATATYPE_FLOAT_16;
+  QHX_RETURN_IF_ERROR(check_values(values, half, 0).with_context("tensor " + name));
+  VectorWeight out{std::move(name), std::move(dims), activation, {}};
+  if (half) {
+    std::vector<std::uint16_t> halves(values.size());
+    f32_to_f16(values, halves);
+    const auto bytes = std::as_bytes(std::span(halves));
+    out.bytes.assign(bytes.begin(), bytes.end());
+  } else {
+    const auto bytes = std::as_bytes(values);
+    out.bytes.assign(bytes.begin(), bytes.end());
+  }
+  return out;
+}
+
+Result<LinearWeight> WeightLoader::matrix(const std::string& name, RowRange rows) const {
+  QHX_ASSIGN_OR_RETURN(const hf::TensorView tensor, checkpoint_.find(name));
+  QHX_ASSIGN_OR_RETURN(rows, resolve(rows, tensor).with_context("tensor " + name));
+  const std::size_t in = tensor.row_size();
+  const bool w8 = format_ == WeightFormat::kW8;
+  LinearWeight out;
+  out.name = part_name(name, rows, tensor);
+  out.dims = {1, 1, static_cast<std::uint32_t>(in), static_cast<std::uint32_t>(rows.count)};
+  out.type = w8 ? QNN_DATATYPE_SFIXED_POINT_8 : QNN_DATATYPE_FLOAT_16;
+  out.bytes = AlignedBuffer(in * rows.count * (w8 ? 1 : 2));
+  if (w8) out.scales.resize(rows.count);
+  MatrixConverter converter(tensor, rows, format_, out);
+  pool_.run(converter.blocks(), [&](std::size_t i) { converter.block(i); });
+  QHX_RETURN_IF_ERROR(converter.status().with_context("tensor " + name));
+  checkpoint_.drop_resident(tensor);
+  QHX_RETURN_IF_ERROR(progress_(in * rows.count));
+  return out;
+}
+
+Result<Linear> WeightLoader::linear(const std::string& prefix, RowRange rows) const {
+  QHX_ASSIGN_OR_RETURN(LinearWeight weight, matrix(prefix + ".weight", rows));
+  return Linear{std::move(weight), std::nullopt};
+}
+
+Result<Linear> WeightLoader::linear_with_bias(const std::string& prefix, RowRange rows) const {
+  QHX_ASSIGN_OR_RETURN(Linear out, linear(prefix, rows));
+  QHX_ASSIGN_OR_RETURN(out.bias, vector(prefix + ".bias", rows));
+  return out;
+}
+
+Result<VectorWeight> WeightLoader::vector(const std::string& name, RowRange rows) const {
+  QHX_ASSIGN_OR_RETURN(const hf::TensorView tensor, checkpoint_.find(name));
+  QHX_ASSIGN_OR_RETURN(rows, resolve(rows, tensor).with_context("tensor " + name));
+  std::vector<float> values(rows.count * tensor.row_size());
+  QHX_RETURN_IF_ERROR(hf::read_f32(tensor, rows.first, rows.count, values));
+  QHX_RETURN_IF_ERROR(progress_(values.size()));
+  return make_vector(part_name(name, rows, tensor), {static_cast<std::uint32_t>(values.size())},
+                     activation_, values);
+}
+
+Result<Norm> WeightLoader::norm(const std::string& prefix) const {
+  QHX_ASSIGN_OR_RETURN(VectorWeight gamma, vector(prefix + ".weight"));
+  QHX_ASSIGN_OR_RETURN(VectorWeight beta, vector(prefix + ".bias"));
+  return Norm{std::move(gamma), std::move(beta)};
+}
+
+}  // namespace qhx::forge

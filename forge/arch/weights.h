@@ -1,0 +1,103 @@
+// Weights of a checkpoint in the form graphs take them: read, checked, quantized and transposed,
+// one tensor at a time, so that memory holds a layer and not a model.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "base/status.h"
+#include "base/thread_pool.h"
+#include "forge/hf/safetensors.h"
+#include "qnn/graph_builder.h"
+
+namespace qhx::forge {
+
+enum class WeightFormat {
+  kF16,
+  kW8,  // int8, symmetric, one scale an output channel
+};
+// "f16", "w8".
+std::string_view name(WeightFormat format);
+
+// A linear's weight [1, 1, in, out].
+struct LinearWeight {
+  std::string name;
+  qnn::Dims dims;
+  Qnn_DataType_t type = QNN_DATATYPE_UNDEFINED;
+  AlignedBuffer bytes;
+  std::vector<float> scales;  // [out] for int8; else empty
+
+  // Refers to `scales`.
+  qnn::WeightEncoding encoding() const;
+};
+
+// A bias, a norm's gamma or a table; its elements have the graph's activation type.
+struct VectorWeight {
+  std::string name;
+  qnn::Dims dims;
+  Qnn_DataType_t type = QNN_DATATYPE_UNDEFINED;
+  std::vector<std::byte> bytes;
+};
+
+struct Linear {
+  LinearWeight weight;
+  std::optional<VectorWeight> bias;
+};
+struct Norm {
+  VectorWeight gamma, beta;
+};
+
+// Rows of a [out, in] matrix; count 0 means all from `first` on.
+struct RowRange {
+  std::size_t first = 0;
+  std::size_t count = 0;
+};
+
+// Values as elements of `activation` (FLOAT_16 or FLOAT_32). kOutOfRange if one does not fit.
+Result<VectorWeight> make_vector(std::string name, qnn::Dims dims, Qnn_DataType_t activation,
+                                 std::span<const float> values);
+
+// kCorrupt for NaN or infinity, kOutOfRange for a magnitude that becomes infinite as f16 when
+// `as_f16`; the message says which element, counted from `first_index`.
+Status check_values(std::span<const float> values, bool as_f16, std::size_t first_index);
+
+class WeightLoader {
+ public:
+  // Called after each tensor with the number of its elements; an error stops the work.
+  using Progress = std::function<Status(std::size_t elements)>;
+
+  // All references must outlive the loader.
+  WeightLoader(const hf::Checkpoint& checkpoint, WeightFormat format, Qnn_DataType_t activation,
+               ThreadPool& pool, Progress progress)
+      : checkpoint_(checkpoint),
+        format_(format),
+        activation_(activation),
+        pool_(pool),
+        progress_(std::move(progress)) {}
+
+  // `prefix`.weight, [out, in] in the checkpoint.
+  Result<Linear> linear(const std::string& prefix, RowRange rows = {}) const;
+  // The same with `prefix`.bias.
+  Result<Linear> linear_with_bias(const std::string& prefix, RowRange rows = {}) const;
+  Result<VectorWeight> vector(const std::string& name, RowRange rows = {}) const;
+  // `prefix`.weight and `prefix`.bias.
+  Result<Norm> norm(const std::string& prefix) const;
+
+  Qnn_DataType_t activation() const { return activation_; }
+
+ private:
+  Result<LinearWeight> matrix(const std::string& name, RowRange rows) const;
+
+  const hf::Checkpoint& checkpoint_;
+  WeightFormat format_;
+  Qnn_DataType_t activation_;
+  ThreadPool& pool_;
+  Progress progress_;
+};
+
+}  // namespace qhx::forge
