@@ -75,6 +75,8 @@ struct FileRecord {
   // touched, not whole.
   std::uint64_t block_bytes = 0;
   std::vector<std::uint64_t> block_xxh3;
+
+  bool operator==(const FileRecord&) const = default;
 };
 
 struct Artifacts {
@@ -126,6 +128,8 @@ struct Chat {
   std::pair<std::string, std::string> system, user, assistant, tool;
   // Around one picture: start, the token repeated for each merged patch, end.
   std::string vision_start, vision_pad, vision_end;
+  std::vector<std::int32_t> bos;  // ids before the whole prompt
+  std::string gen_prefill;        // text that opens every answer, after assistant's marker
   bool present = false;
 };
 
@@ -149,5 +153,9 @@ Result<Manifest> load_manifest(const std::filesystem::path& path);
 // The document for a manifest: `source` with every typed field written over it. parse(print(m)) ==
 // m.
 nlohmann::ordered_json print_manifest(const Manifest& manifest);
+
+// Every key that is read and written, as paths: "params.hidden", "artifacts.contexts.*.bin",
+// "plan.steps[].host". For the test that holds the schema file to the parser.
+std::vector<std::string> known_keys();
 
 }  // namespace qhx::manifest
