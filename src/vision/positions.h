@@ -28,7 +28,7 @@ Result<MropePositions> mrope_positions(std::span<const std::int32_t> tokens,
                                        std::int32_t image_token_id, std::span<const Grid> pictures,
                                        int merge);
 
-// theta^(-2j / dim) for j < dim / 2, in float as torch computes them.
+// 1 / theta^(2j / dim) for j < dim / 2, in float as torch computes them.
 std::vector<float> inverse_frequencies(double theta, std::size_t dim);
 
 // Interleaved M-RoPE: pair j takes its coordinate from height if j % 3 == 1 and j < 3 * section[1],

@@ -44,11 +44,15 @@ class StageF {
              std::span<float> out) const;
 
  private:
+  void embed_block(std::span<const float> patches, std::size_t row, std::size_t rows,
+                   std::size_t panel, std::size_t panel_count, std::span<float> out) const;
+
   Weights weights_;
   PatchParams params_;
   TimeSlices slices_;
-  std::size_t inputs_ = 0;  // columns of the matrix used: patch values, or those of one time slice
-  std::vector<float> packed_;  // the matrix, in panels of outputs
+  std::size_t slice_values_ = 0;  // patch * patch: one channel at one time
+  std::size_t slice_count_ = 0;   // slices of a patch that are multiplied
+  std::vector<float> packed_;     // [slice, panel of 16 outputs, value, output]
 };
 
 }  // namespace qhx::vision
