@@ -1,0 +1,231 @@
+#include <limits>
+
+#include "base/f16.h"
+#include "kernels/test_util.h"
+
+namespace qhx::cpu {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr std::uint16_t kNanF16 = 0x7E00;
+
+enum class MaskKind { kNone, kF32, kF16 };
+
+// An attention problem with random data, in the layouts of a decoder: q [tokens, heads * D], past
+// [C, D] halves, new [T, D] floats.
+struct Problem {
+  std::size_t heads = 2, tokens = 1, head_dim = 8, past = 0, fresh = 0;
+  MaskKind mask_kind = MaskKind::kNone;
+  // Whether token t may see column j.
+  bool (*visible)(std::size_t t, std::size_t j, std::size_t past) = nullptr;
+
+  std::size_t columns() const { return past + fresh; }
+};
+
+class AttentionTest : public KernelTest {
+ protected:
+  // Runs p on the target and compares with double precision. Keys and values that no token may see
+  // are NaN.
+  void check(const Problem& p) {
+    SCOPED_TRACE(::testing::Message()
+                 << "heads " << p.heads << " tokens " << p.tokens << " D " << p.head_dim << " past "
+                 << p.past << " new " << p.fresh << " mask " << static_cast<int>(p.mask_kind));
+    const std::size_t d = p.head_dim, w = p.columns(), q_stride = p.heads * d + 3;
+    const std::size_t kv_stride = d + 2, mask_stride = w + 1;
+    const std::vector<float> q = random_floats(p.tokens * q_stride + 1, 1, -2.0f, 2.0f);
+    std::vector<float> k = random_floats(w * kv_stride + 1, 2, -2.0f, 2.0f);
+    std::vector<float> v = random_floats(w * kv_stride + 1, 3, -2.0f, 2.0f);
+    std::vector<float> mask = random_floats(p.tokens * mask_stride + 1, 4);
+    std::vector<std::uint16_t> k16(k.size()), v16(v.size()), mask16(mask.size());
+    if (p.visible != nullptr) {
+      for (std::size_t j = 0; j < w; ++j) {
+        bool seen = false;
+        for (std::size_t t = 0; t < p.tokens; ++t) {
+          const bool sees = p.visible(t, j, p.past);
+          // All spellings of "masked out" in turn.
+          const float out[] = {-65504.0f, -30000.0f, -std::numeric_limits<float>::infinity()};
+          if (!sees) mask[t * mask_stride + j] = out[(t + j) % 3];
+          seen = seen || sees;
+        }
+        if (seen) continue;
+        for (std::size_t i = 0; i < d; ++i) k[j * kv_stride + i] = v[j * kv_stride + i] = kNan;
+      }
+    }
+    const auto through_f16 = [](std::vector<float>& values, std::vector<std::uint16_t>& halves,
+                                std::size_t n) {
+      for (std::size_t i = 0; i < n; ++i) {
+        halves[i] = std::isnan(values[i]) ? kNanF16 : f32_to_f16(values[i]);
+        values[i] = f16_to_f32(halves[i]);
+      }
+    };
+    through_f16(k, k16, p.past * kv_stride);
+    through_f16(v, v16, p.past * kv_stride);
+    if (p.mask_kind == MaskKind::kF16) through_f16(mask, mask16, mask.size());
+
+    GuardedMatrix out(p.tokens, p.heads * d, p.heads * d + 5);
+    AttentionArgs args{.q = q.data(),
+                       .q_stride = q_stride,
+                       .q_head_stride = d,
+                       .out = out.data(),
+                       .out_stride = out.stride(),
+                       .out_head_stride = d,
+                       .heads = p.heads,
+                       .tokens = p.tokens,
+                       .head_dim = d,
+                       .scale = 0.37f};
+    args.kv[0] = {FloatType::kF16, k16.data(), kv_stride, v16.data(), kv_stride, p.past};
+    args.kv[1] = {FloatType::kF32, k.data() + p.past * kv_stride,
+                  kv_stride,       v.data() + p.past * kv_stride,
+                  kv_stride,       p.fresh};
+    if (p.mask_kind == MaskKind::kF32) args.mask = mask.data();
+    if (p.mask_kind == MaskKind::kF16) args.mask = mask16.data(), args.mask_type = FloatType::kF16;
+    args.mask_stride = mask_stride;
+    AlignedBuffer scratch(kernels().attention_scratch_bytes(d));
+    for (float& x : scratch.as<float>()) x = kNan;
+    kernels().attention(args, scratch.data());
+
+    EXPECT_TRUE(out.intact());
+    // A score is about 0.37 D in size before it cancels; rounded at 2^-24, it moves a weight by
+    // that much of itself, and values reach 2.
+    const double tolerance = 2e-6 + 2 * 0x1p-24 * 0.37 * static_cast<double>(d);
+    for (std::size_t t = 0; t < p.tokens; ++t) {
+      for (std::size_t h = 0; h < p.heads; ++h) {
+        const std::vector<double> want =
+            exact_row(p, q.data() + t * q_stride + h * d, k, v, kv_stride,
+                      p.mask_kind == MaskKind::kNone ? nullptr : &mask[t * mask_stride]);
+        for (std::size_t i = 0; i < d; ++i) {
+          ASSERT_NEAR(out.at(t, h * d + i), want[i], tolerance)
+              << "token " << t << " head " << h << " at " << i;
+        }
+      }
+    }
+  }
+
+ private:
+  static std::vector<double> exact_row(const Problem& p, const float* q,
+                                       const std::vector<float>& k, const std::vector<float>& v,
+                                       std::size_t kv_stride, const float* mask) {
+    std::vector<double> out(p.head_dim), score(p.columns(), -HUGE_VAL);
+    double high = -HUGE_VAL, sum = 0.0;
+    for (std::size_t j = 0; j < p.columns(); ++j) {
+      if (mask != nullptr && mask[j] <= -30000.0f) continue;
+      double dot = 0.0;
+      for (std::size_t i = 0; i < p.head_dim; ++i)
+        dot += static_cast<double>(q[i]) * k[j * kv_stride + i];
+      score[j] = dot * 0.37f + (mask == nullptr ? 0.0 : mask[j]);
+      high = std::max(high, score[j]);
+    }
+    for (std::size_t j = 0; j < p.columns(); ++j) {
+      if (score[j] == -HUGE_VAL) continue;
+      const double weight = std::exp(score[j] - high);
+      sum += weight;
+      for (std::size_t i = 0; i < p.head_dim; ++i) out[i] += weight * v[j * kv_stride + i];
+    }
+    for (double& x : out) x = sum > 0.0 ? x / sum : 0.0;
+    return out;
+  }
+};
+QHX_ON_ALL_TARGETS(AttentionTest);
+
+bool causal(std::size_t t, std::size_t j, std::size_t past) { return j < past || j - past <= t; }
+// A cache of which only the first 5 rows are filled, and causal among the new ones.
+bool nearly_empty(std::size_t t, std::size_t j, std::size_t past) {
+  return j < past ? j < 5 : j - past <= t;
+}
+// Columns visible here and there, and token 1 sees nothing at all.
+bool scattered(std::size_t t, std::size_t j, std::size_t) {
+  return t != 1 && (j * 2654435761u >> 7) % 3 == 0 && (j + t) % 2 == 0;
+}
+bool nothing(std::size_t, std::size_t, std::size_t) { return false; }
+
+TEST_P(AttentionTest, NoMask) {
+  for (const std::size_t tokens : {1u, 2u, 3u, 5u, 13u, 97u}) {
+    for (const std::size_t d : {1u, 8u, 17u, 64u}) {
+      for (const std::size_t columns : {1u, 15u, 16u, 33u, 128u, 129u, 300u}) {
+        check({.heads = 1, .tokens = tokens, .head_dim = d, .past = 0, .fresh = columns});
+      }
+    }
+  }
+}
+
+TEST_P(AttentionTest, PastAndNew) {
+  for (const MaskKind kind : {MaskKind::kF32, MaskKind::kF16}) {
+    for (const auto visible : {causal, nearly_empty, scattered}) {
+      for (const std::size_t tokens : {1u, 2u, 4u, 7u, 50u}) {
+        for (const std::size_t past : {0u, 1u, 40u, 300u}) {
+          check({.heads = 2,
+                 .tokens = tokens,
+                 .head_dim = 40,
+                 .past = past,
+                 .fresh = tokens,
+                 .mask_kind = kind,
+                 .visible = visible});
+        }
+      }
+    }
+  }
+}
+
+TEST_P(AttentionTest, ManyHeadsShareAKey) {
+  for (const std::size_t heads : {1u, 3u, 4u, 5u, 8u, 100u}) {
+    check({.heads = heads,
+           .tokens = 3,
+           .head_dim = 24,
+           .past = 20,
+           .fresh = 3,
+           .mask_kind = MaskKind::kF16,
+           .visible = causal});
+  }
+}
+
+TEST_P(AttentionTest, HeadsOfAnyWidth) {
+  for (const std::size_t d : {1u, 31u, 100u, 128u, 256u, 257u, 530u}) {
+    for (const std::size_t tokens : {1u, 9u}) {
+      check({.heads = 2,
+             .tokens = tokens,
+             .head_dim = d,
+             .past = 10,
+             .fresh = tokens,
+             .mask_kind = MaskKind::kF32,
+             .visible = causal});
+    }
+  }
+}
+
+TEST_P(AttentionTest, RowsThatSeeNothingAreZero) {
+  for (const std::size_t tokens : {1u, 9u}) {
+    check({.tokens = tokens,
+           .head_dim = 16,
+           .past = 33,
+           .fresh = tokens,
+           .mask_kind = MaskKind::kF16,
+           .visible = nothing});
+    check({.tokens = tokens, .head_dim = 16});
+  }
+}
+
+// Scores far apart: all weight goes to one column; weights underflow to zero without NaN.
+TEST_P(AttentionTest, LargeScores) {
+  const std::size_t d = 4, columns = 200;
+  for (const std::size_t tokens : {1u, 20u}) {
+    const std::vector<float> q(tokens * d, 100.0f);
+    std::vector<float> k(columns * d), v(columns * d), out(tokens * d);
+    for (std::size_t j = 0; j < columns; ++j) {
+      for (std::size_t i = 0; i < d; ++i) k[j * d + i] = v[j * d + i] = static_cast<float>(j);
+    }
+    AttentionArgs args{.q = q.data(),
+                       .q_stride = d,
+                       .out = out.data(),
+                       .out_stride = d,
+                       .tokens = tokens,
+                       .head_dim = d,
+                       .scale = 1.0f};
+    args.kv[1] = {FloatType::kF32, k.data(), d, v.data(), d, columns};
+    AlignedBuffer scratch(kernels().attention_scratch_bytes(d));
+    kernels().attention(args, scratch.data());
+    for (const float x : out) EXPECT_EQ(x, 199.0f);
+  }
+}
+
+}  // namespace
+}  // namespace qhx::cpu
