@@ -1,0 +1,316 @@
+// Micro-benchmarks of the CPU kernels at the shapes of Qwen3-VL 2B, for every target of this
+// machine:
+//
+//   kernels_bench --benchmark_filter=avx2 --benchmark_format=json
+//
+// One thread. Compute-bound kernels report FLOP/s, memory-bound ones bytes/s of what they must read
+// and write. Weights of the streamed products are larger together than a last-level cache, and are
+// taken in turn.
+#include <benchmark/benchmark.h>
+
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "kernels/kernels.h"
+#include "kernels/pack.h"
+
+namespace qhx::cpu {
+namespace {
+
+using benchmark::Counter;
+using benchmark::State;
+
+constexpr std::size_t kStreamBytes = std::size_t{256} << 20;
+
+std::vector<float> floats(std::size_t n) {
+  std::mt19937 random(1);
+  std::uniform_real_distribution<float> value(-1.0f, 1.0f);
+  std::vector<float> out(n);
+  for (float& x : out) x = value(random);
+  return out;
+}
+
+void report_flops(State& state, double flops) {
+  state.counters["FLOP"] = Counter(flops, Counter::kIsIterationInvariantRate, Counter::kIs1000);
+}
+void report_bytes(State& state, double bytes) {
+  state.counters["bytes"] = Counter(bytes, Counter::kIsIterationInvariantRate, Counter::kIs1000);
+}
+
+// Packed weights, `copies` layers of them one after the other. Any bytes are valid int8 and int4
+// weights; as halves they are kept small and normal.
+struct Layers {
+  Layers(WeightType type, std::size_t n, std::size_t k, std::size_t group, std::size_t copies)
+      : bytes_each(packed_bytes(type, n, k)),
+        bytes(bytes_each * copies),
+        scales(packed_scales(n, k, group), 0.01f) {
+    std::mt19937 random(2);
+    for (std::uint32_t& word : bytes.as<std::uint32_t>()) {
+      word = static_cast<std::uint32_t>(random());
+      if (type == WeightType::kF16) word = (word & 0x83FF83FFu) | 0x2C002C00u;
+    }
+    weights = {.type = type,
+               .n = n,
+               .k = k,
+               .group = group,
+               .panels = bytes.data(),
+               .scales = scales.data()};
+  }
+  std::size_t bytes_each;
+  AlignedBuffer bytes;
+  std::vector<float> scales;
+  PackedWeights weights;
+};
+
+struct LinearShape {
+  const char* name;
+  WeightType type;
+  std::size_t m, k, n, group;
+};
+
+void bench_linear(State& state, const KernelTable* kernels, LinearShape s) {
+  const bool streamed = s.m <= 4;
+  const std::size_t copies = streamed ? kStreamBytes / packed_bytes(s.type, s.n, s.k) + 1 : 1;
+  Layers layers(s.type, s.n, s.k, s.group, copies);
+  const std::vector<float> x = floats(s.m * s.k);
+  std::vector<float> y(s.m * s.n);
+  AlignedBuffer scratch(kernels->gemm_scratch_bytes);
+  const LinearArgs args{
+      .weights = &layers.weights, .x = x.data(), .x_stride = s.k, .y = y.data(), .y_stride = s.n};
+  std::size_t copy = 0;
+  for (auto _ : state) {
+    layers.weights.panels = layers.bytes.data() + copy * layers.bytes_each;
+    copy = (copy + 1) % copies;
+    kernels->linear(args, {.row_end = s.m, .panel_end = panel_count(s.n)}, scratch.data());
+    benchmark::ClobberMemory();
+  }
+  if (streamed) report_bytes(state, static_cast<double>(layers.bytes_each));
+  report_flops(state, 2.0 * static_cast<double>(s.m * s.k * s.n));
+}
+
+void bench_matmul(State& state, const KernelTable* kernels, bool transposed) {
+  const std::size_t m = 1024, n = 1024, k = 1024;
+  const std::vector<float> a = floats(m * k), b = floats(k * n);
+  std::vector<float> c(m * n);
+  AlignedBuffer scratch(kernels->gemm_scratch_bytes);
+  for (auto _ : state) {
+    kernels->matmul({.a = a.data(),
+                     .a_stride = k,
+                     .b = b.data(),
+                     .b_stride = transposed ? k : n,
+                     .b_transposed = transposed,
+                     .c = c.data(),
+                     .c_stride = n,
+                     .n = n,
+                     .k = k},
+                    {.row_end = m, .panel_end = panel_count(n)}, scratch.data());
+    benchmark::ClobberMemory();
+  }
+  report_flops(state, 2.0 * m * n * k);
+}
+
+// One vision head: 1024 patches see each other; rows are those of [1024, 3 * 1024].
+void bench_attention_vision(State& state, const KernelTable* kernels) {
+  const std::size_t tokens = 1024, d = 64, stride = 3072;
+  const std::vector<float> qkv = floats(tokens * stride);
+  std::vector<float> out(tokens * 1024);
+  AlignedBuffer scratch(kernels->attention_scratch_bytes(d));
+  AttentionArgs args{.q = qkv.data(),
+                     .q_stride = stride,
+                     .out = out.data(),
+                     .out_stride = 1024,
+                     .tokens = tokens,
+                     .head_dim = d,
+                     .scale = 0.125f};
+  args.kv[1] = {FloatType::kF32, qkv.data() + 1024, stride, qkv.data() + 2048, stride, tokens};
+  for (auto _ : state) {
+    kernels->attention(args, scratch.data());
+    benchmark::ClobberMemory();
+  }
+  report_flops(state, 4.0 * static_cast<double>(tokens * tokens * d));
+}
+
+struct DecoderAttention {
+  DecoderAttention(std::size_t past, std::size_t filled, std::size_t fresh)
+      : q(floats(fresh * 2048)),
+        kv(floats(fresh * 2048)),
+        out(fresh * 2048),
+        cache(2 * past * 128),
+        mask(fresh * (past + fresh)) {
+    for (std::uint16_t& h : cache.as<std::uint16_t>()) h = 0x2E66;
+    for (std::size_t t = 0; t < fresh; ++t) {
+      for (std::size_t j = 0; j < past + fresh; ++j) {
+        const bool seen = j < past ? j < filled : j - past <= t;
+        mask[t * (past + fresh) + j] = seen ? 0 : 0xFBFF;
+      }
+    }
+    const std::uint16_t* const k = cache.as<std::uint16_t>().data();
+    args = {.q = q.data(),
+            .q_stride = 2048,
+            .q_head_stride = 128,
+            .out = out.data(),
+            .out_stride = 2048,
+            .out_head_stride = 128,
+            .heads = 2,
+            .tokens = fresh,
+            .head_dim = 128};
+    args.kv[0] = {FloatType::kF16, k, 128, k + past * 128, 128, past};
+    args.kv[1] = {FloatType::kF32, kv.data(), 2048, kv.data() + 1024, 2048, fresh};
+    args.mask = mask.data();
+    args.mask_type = FloatType::kF16;
+    args.mask_stride = past + fresh;
+    args.scale = 0.088f;
+  }
+  std::vector<float> q, kv, out;
+  AlignedBuffer cache;  // halves: K [past, 128], then V
+  std::vector<std::uint16_t> mask;
+  AttentionArgs args;
+};
+
+// One key/value head of a causal prefill of 320 tokens into an empty cache of 1024. Counts the
+// visible half.
+void bench_attention_prefill(State& state, const KernelTable* kernels) {
+  DecoderAttention a(1024, 0, 320);
+  a.cache = AlignedBuffer(2 * 2 * 1024 * 128);
+  a.args.kv[0].k = a.args.kv[0].v = a.cache.data();
+  AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
+  for (auto _ : state) {
+    kernels->attention(a.args, scratch.data());
+    benchmark::ClobberMemory();
+  }
+  report_flops(state, 4.0 * 2 * 320 * 321 / 2 * 128);
+}
+
+// One key/value head of a decode step with a full cache; bytes are those of keys and values.
+void bench_attention_decode(State& state, const KernelTable* kernels) {
+  const std::size_t past = 1024;
+  DecoderAttention a(past, past, 1);
+  a.cache = AlignedBuffer(kStreamBytes);
+  const std::size_t copies = kStreamBytes / (2 * past * 128 * 2);
+  const std::uint16_t* const base = a.cache.as<std::uint16_t>().data();
+  std::memset(a.cache.data(), 0x2C, a.cache.size());
+  AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
+  std::size_t copy = 0;
+  for (auto _ : state) {
+    const std::uint16_t* const k = base + copy * 2 * past * 128;
+    copy = (copy + 1) % copies;
+    a.args.kv[0].k = k;
+    a.args.kv[0].v = k + past * 128;
+    kernels->attention(a.args, scratch.data());
+    benchmark::ClobberMemory();
+  }
+  report_bytes(state, 2.0 * 2 * 128 * static_cast<double>(past));
+}
+
+// The same with 20 filled rows: what skipping masked columns is worth.
+void bench_attention_empty(State& state, const KernelTable* kernels) {
+  DecoderAttention a(1024, 20, 1);
+  a.cache = AlignedBuffer(2 * 2 * 1024 * 128);
+  a.args.kv[0].k = a.args.kv[0].v = a.cache.data();
+  AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
+  for (auto _ : state) {
+    kernels->attention(a.args, scratch.data());
+    benchmark::ClobberMemory();
+  }
+}
+
+// Row and elementwise kernels on [320, 6144] floats: run(x, y) once an iteration.
+template <class Run>
+void bench_rows(State& state, double streams, Run run) {
+  const std::size_t n = 320 * 6144;
+  const std::vector<float> x = floats(n);
+  std::vector<float> y(n);
+  for (auto _ : state) {
+    run(x.data(), y.data(), n);
+    benchmark::ClobberMemory();
+  }
+  report_bytes(state, streams * 4.0 * static_cast<double>(n));
+}
+
+void register_rows(const KernelTable* t, const std::string& suffix) {
+  const auto add = [&](const char* name, double streams, auto run) {
+    benchmark::RegisterBenchmark((name + suffix).c_str(),
+                                 [=](State& state) { bench_rows(state, streams, run); });
+  };
+  const auto rows = [](const float* x, float* y, std::size_t n, std::size_t width) {
+    return RowsArgs{x, width, y, width, n / width, width};
+  };
+  static const std::vector<float> ones(6144, 1.0f);
+  add("rms_norm", 2, [=](const float* x, float* y, std::size_t n) {
+    t->rms_norm(rows(x, y, n, 2048), ones.data(), 1e-6f);
+  });
+  add("layer_norm", 2, [=](const float* x, float* y, std::size_t n) {
+    t->layer_norm(rows(x, y, n, 1024), ones.data(), ones.data(), 1e-6f);
+  });
+  add("softmax", 2,
+      [=](const float* x, float* y, std::size_t n) { t->softmax(rows(x, y, n, 1024), 1.0f); });
+  add("rope_norm", 2, [=](const float* x, float* y, std::size_t n) {
+    t->rope({rows(x, y, n, 128), ones.data(), ones.data(), 0, false, ones.data(), 1e-6f});
+  });
+  add("silu_mul", 2, [=](const float* x, float* y, std::size_t n) { t->silu_mul(x, x, y, n); });
+  add("add", 2, [=](const float* x, float* y, std::size_t n) {
+    t->binary(BinaryOp::kAdd, x, 1, x, 1, y, n);
+  });
+  const std::pair<const char*, UnaryOp> unary[] = {{"gelu_tanh", UnaryOp::kGeluTanh},
+                                                   {"gelu_erf", UnaryOp::kGeluErf},
+                                                   {"exp", UnaryOp::kExp},
+                                                   {"tanh", UnaryOp::kTanh}};
+  for (const auto& [name, op] : unary) {
+    add(name, 2, [=, op = op](const float* x, float* y, std::size_t n) { t->unary(op, x, y, n); });
+  }
+  add("f32_to_f16", 1.5, [=](const float* x, float* y, std::size_t n) {
+    t->f32_to_f16(x, reinterpret_cast<std::uint16_t*>(y), n);
+  });
+  add("argmax", 1,
+      [=](const float* x, float*, std::size_t n) { benchmark::DoNotOptimize(t->argmax(x, n)); });
+}
+
+void register_target(const KernelTable* table) {
+  const std::string suffix = std::string("/") + table->name;
+  const LinearShape shapes[] = {
+      {"vision_fc1_f16", WeightType::kF16, 1024, 1024, 4096, 0},
+      {"vision_fc1_i8", WeightType::kI8, 1024, 1024, 4096, 0},
+      {"prefill_up_f16", WeightType::kF16, 320, 2048, 6144, 0},
+      {"prefill_up_i8", WeightType::kI8, 320, 2048, 6144, 0},
+      {"prefill_up_i4", WeightType::kI4, 320, 2048, 6144, 0},
+      {"prefill_up_i4_g32", WeightType::kI4, 320, 2048, 6144, 32},
+      {"prefill_down_i8", WeightType::kI8, 320, 6144, 2048, 0},
+      {"rows_8_up_i8", WeightType::kI8, 8, 2048, 6144, 0},
+      {"decode_up_f16", WeightType::kF16, 1, 2048, 6144, 0},
+      {"decode_up_i8", WeightType::kI8, 1, 2048, 6144, 0},
+      {"decode_down_i8", WeightType::kI8, 1, 6144, 2048, 0},
+      {"decode_up_i4", WeightType::kI4, 1, 2048, 6144, 0},
+      {"decode_up_i4_g32", WeightType::kI4, 1, 2048, 6144, 32},
+      {"decode_2_up_i8", WeightType::kI8, 2, 2048, 6144, 0},
+      {"decode_4_up_i8", WeightType::kI8, 4, 2048, 6144, 0},
+      {"lmhead_i8", WeightType::kI8, 1, 2048, 151936, 0},
+  };
+  for (const LinearShape& shape : shapes) {
+    benchmark::RegisterBenchmark((shape.name + suffix).c_str(), bench_linear, table, shape);
+  }
+  const auto add = [&](const char* name, auto function, auto... more) {
+    benchmark::RegisterBenchmark((name + suffix).c_str(), function, table, more...);
+  };
+  add("matmul_1024", bench_matmul, false);
+  add("matmul_1024_transposed", bench_matmul, true);
+  add("attention_vision", bench_attention_vision);
+  add("attention_prefill", bench_attention_prefill);
+  add("attention_decode_1024", bench_attention_decode);
+  add("attention_decode_20_of_1024", bench_attention_empty);
+  register_rows(table, suffix);
+}
+
+}  // namespace
+}  // namespace qhx::cpu
+
+int main(int argc, char** argv) {
+  for (const auto* table : qhx::cpu::supported_kernels()) qhx::cpu::register_target(table);
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}
