@@ -1,0 +1,55 @@
+#include "reference/weights.h"
+
+#include "forge/quant/quantize.h"
+
+namespace qhx::reference {
+
+Result<std::vector<float>> WeightReader::vector(const std::string& name) const {
+  QHX_ASSIGN_OR_RETURN(const hf::TensorView tensor, checkpoint_->find(name));
+  QHX_ASSIGN_OR_RETURN(std::vector<float> values, hf::read_f32(tensor));
+  checkpoint_->drop_resident(tensor);
+  return values;
+}
+
+Result<Matrix> WeightReader::matrix(const std::string& name) const {
+  QHX_ASSIGN_OR_RETURN(const hf::TensorView tensor, checkpoint_->find(name));
+  Matrix result;
+  result.rows = tensor.rows();
+  result.columns = tensor.row_size();
+  QHX_ASSIGN_OR_RETURN(result.values, vector(name));
+  return result;
+}
+
+Result<Matrix> WeightReader::rounded(const std::string& name) const {
+  QHX_ASSIGN_OR_RETURN(Matrix weight, matrix(name));
+  if (format_ == WeightFormat::kF16) quant::round_to_f16(weight.values);
+  if (format_ == WeightFormat::kW8) {
+    quant::round_to_int8_per_channel(weight.values.data(), weight.rows, weight.columns);
+  }
+  return weight;
+}
+
+Result<Matrix> WeightReader::embedding(const std::string& name) const {
+  QHX_ASSIGN_OR_RETURN(Matrix table, matrix(name));
+  if (format_ != WeightFormat::kF32) quant::round_to_f16(table.values);
+  return table;
+}
+
+Result<Linear> WeightReader::linear(const std::string& prefix) const {
+  Linear linear;
+  QHX_ASSIGN_OR_RETURN(linear.weight, rounded(prefix + ".weight"));
+  if (checkpoint_->contains(prefix + ".bias")) {
+    QHX_ASSIGN_OR_RETURN(linear.bias, vector(prefix + ".bias"));
+  }
+  return linear;
+}
+
+Result<LayerNorm> WeightReader::layer_norm(const std::string& prefix, float epsilon) const {
+  LayerNorm norm;
+  norm.epsilon = epsilon;
+  QHX_ASSIGN_OR_RETURN(norm.weight, vector(prefix + ".weight"));
+  QHX_ASSIGN_OR_RETURN(norm.bias, vector(prefix + ".bias"));
+  return norm;
+}
+
+}  // namespace qhx::reference
