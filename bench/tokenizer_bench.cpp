@@ -1,0 +1,54 @@
+// Prints load time and encoding speed of the tokenizer on given files, one thread:
+//   tokenizer_bench <tokenizer.json> <file> [<file> ...]
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <string>
+
+#include "base/file.h"
+#include "text/tokenizer.h"
+
+namespace {
+
+constexpr int kRepetitions = 5;
+
+template <typename Work>
+double best_seconds(Work&& work) {
+  double best = 1e30;
+  for (int i = 0; i < kRepetitions; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    best = std::min(
+        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  return best;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 3) {
+    std::fprintf(stderr, "usage: tokenizer_bench <tokenizer.json> <file> [<file> ...]\n");
+    return 2;
+  }
+  auto tokenizer = qhx::text::Tokenizer::from_file(argv[1]);
+  if (!tokenizer.ok()) {
+    std::fprintf(stderr, "%s\n", tokenizer.status().message().c_str());
+    return 1;
+  }
+  const double load = best_seconds([&] { tokenizer = qhx::text::Tokenizer::from_file(argv[1]); });
+  std::printf("load %.0f ms\n", load * 1e3);
+  for (int i = 2; i < argc; ++i) {
+    const auto text = qhx::read_file(argv[i]);
+    if (!text.ok()) {
+      std::fprintf(stderr, "%s\n", text.status().message().c_str());
+      return 1;
+    }
+    std::size_t tokens = 0;
+    const double seconds = best_seconds([&] { tokens = tokenizer->encode(*text).size(); });
+    const double megabytes = static_cast<double>(text->size()) / 1e6;
+    std::printf("%s: %.1f MB, %zu tokens, %.1f MB/s\n", argv[i], megabytes, tokens,
+                megabytes / seconds);
+  }
+  return 0;
+}
