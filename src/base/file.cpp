@@ -98,7 +98,8 @@ Status write_file(const fs::path& path, std::string_view text) {
 }
 
 Result<fs::path> path_inside(const fs::path& folder, std::string_view relative) {
-  const std::string shown = "\"" + std::string(relative) + "\"";
+  std::string shown = "\"";
+  shown.append(relative).append("\"");
   const fs::path wanted(relative);
   if (relative.empty() || relative.find('\0') != std::string_view::npos || wanted.is_absolute()) {
     return invalid_argument("path " + shown + " must be relative to the bundle's folder");

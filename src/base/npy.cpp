@@ -60,7 +60,9 @@ Status write_npy(const std::filesystem::path& path, DType type, std::span<const 
 }
 
 Result<NpyArray> read_npy(const std::filesystem::path& path) {
-  QHX_ASSIGN_OR_RETURN(const std::string text, read_file(path, std::size_t{8} << 30));
+  const Result<std::string> file = read_file(path, std::size_t{8} << 30);
+  if (!file.ok()) return file.status();
+  const std::string_view text = *file;
   const auto bad = [&](const std::string& why) {
     return corrupt(path.string() + ": not a readable .npy file: " + why);
   };
@@ -68,7 +70,7 @@ Result<NpyArray> read_npy(const std::filesystem::path& path) {
   const std::size_t length = static_cast<unsigned char>(text[8]) |
                              static_cast<std::size_t>(static_cast<unsigned char>(text[9])) << 8;
   if (text.size() < 10 + length) return bad("truncated header");
-  const std::string_view header = std::string_view(text).substr(10, length);
+  const std::string_view header = text.substr(10, length);
   if (header.find("'fortran_order': False") == std::string_view::npos)
     return bad("expected C order");
 
