@@ -1,0 +1,142 @@
+#include "forge/bundle/check.h"
+
+#include <map>
+#include <vector>
+
+#include "base/file.h"
+#include "base/mapped_file.h"
+#include "qnn/binary_info.h"
+
+namespace qhx::forge {
+namespace {
+
+namespace fs = std::filesystem;
+using manifest::Manifest;
+using qnn::GraphInfo;
+
+using Dims = std::vector<std::uint32_t>;
+
+// Tensors that a graph must have, by name.
+using Tensors = std::map<std::string, Dims>;
+
+Status check_tensors(const Tensors& expected, const std::vector<qnn::TensorInfo>& found,
+                     const char* kind) {
+  if (expected.size() != found.size()) {
+    return corrupt(std::string(kind) + "s: expected " + std::to_string(expected.size()) +
+                   ", found " + std::to_string(found.size()));
+  }
+  for (const qnn::TensorInfo& tensor : found) {
+    const auto wanted = expected.find(tensor.name);
+    const std::string shown = std::string(kind) + " " + tensor.name;
+    if (wanted == expected.end()) return corrupt(shown + ": is not expected here");
+    if (wanted->second != tensor.dims)
+      return corrupt(shown + ": expected " + qnn::to_string(wanted->second) + ", found " +
+                     qnn::to_string(tensor.dims));
+  }
+  return {};
+}
+
+Status check_graph(const qnn::BinaryInfo& binary, const std::string& name, const Tensors& inputs,
+                   const Tensors& outputs) {
+  const GraphInfo* graph = binary.graph(name);
+  if (graph == nullptr) return not_found("graph " + name + ": is not in the binary");
+  QHX_RETURN_IF_ERROR(check_tensors(inputs, graph->inputs, "input").with_context("graph " + name));
+  return check_tensors(outputs, graph->outputs, "output").with_context("graph " + name);
+}
+
+// Rows of one call of a text graph: its input x tells.
+Status check_text_graph(const qnn::BinaryInfo& binary, const Manifest& m, const std::string& name,
+                        std::size_t deepstacks) {
+  const GraphInfo* graph = binary.graph(name);
+  const qnn::TensorInfo* x = graph == nullptr ? nullptr : graph->input("x");
+  if (x == nullptr || x->dims.size() != 2)
+    return not_found("graph " + name + " with an input x of two dimensions: is not in the binary");
+  const manifest::Params& p = m.params;
+  const std::uint32_t rows = x->dims[0];
+  Tensors inputs = {{"x", {rows, p.hidden}},
+                    {"cos", {rows, p.head_dim / 2}},
+                    {"sin", {rows, p.head_dim / 2}},
+                    {"mask", {rows, p.max_ctx + rows}}};
+  Tensors outputs = {{"y", {rows, p.hidden}}};
+  for (std::uint32_t i = 0; i < p.n_layers; ++i) {
+    for (const char* kind : {"_k_", "_v_"}) {
+      inputs["past" + (kind + std::to_string(i))] = {p.n_kv_heads, p.max_ctx, p.head_dim};
+      outputs["new" + (kind + std::to_string(i))] = {p.n_kv_heads, rows, p.head_dim};
+    }
+  }
+  for (std::size_t k = 0; k < deepstacks; ++k)
+    inputs["deepstack_" + std::to_string(k)] = {rows, p.hidden};
+  return check_graph(binary, name, inputs, outputs);
+}
+
+// Deepstack features that the prefill graph takes.
+std::size_t count_deepstacks(const qnn::BinaryInfo& binary, const std::string& graph) {
+  std::size_t count = 0;
+  if (const GraphInfo* info = binary.graph(graph)) {
+    for (const qnn::TensorInfo& input : info->inputs) count += input.name.starts_with("deepstack_");
+  }
+  return count;
+}
+
+Status check_vision_graph(const qnn::BinaryInfo& binary, const Manifest& m,
+                          std::size_t deepstacks) {
+  Tensors outputs = {{"image_embeds", {m.vision->tokens(), m.params.hidden}}};
+  for (std::size_t k = 0; k < deepstacks; ++k)
+    outputs["deepstack_" + std::to_string(k)] = {m.vision->tokens(), m.params.hidden};
+  return check_graph(binary, m.plan.vision, {{"patches", {m.vision->patches(), m.vision->hidden}}},
+                     outputs);
+}
+
+Status check_binaries(const Manifest& m, const std::map<std::string, qnn::BinaryInfo>& binaries) {
+  for (const auto& [role, binary] : binaries) {
+    if (binary.build_id != m.model.qnn_build)
+      return corrupt(role + ": made by build " + binary.build_id + ", but the manifest says " +
+                     m.model.qnn_build);
+  }
+  const qnn::BinaryInfo& llm = binaries.at("llm");
+  const std::size_t deepstacks = count_deepstacks(llm, m.plan.prefill);
+  QHX_RETURN_IF_ERROR(check_text_graph(llm, m, m.plan.prefill, deepstacks).with_context("llm"));
+  QHX_RETURN_IF_ERROR(check_text_graph(llm, m, m.plan.decode, 0).with_context("llm"));
+  QHX_RETURN_IF_ERROR(check_graph(binaries.at("lmhead"), m.plan.lmhead,
+                                  {{"x", {1, m.params.hidden}}}, {{"logits", {1, m.params.vocab}}})
+                          .with_context("lmhead"));
+  if (!m.vision) return {};
+  return check_vision_graph(binaries.at("vision"), m, deepstacks).with_context("vision");
+}
+
+Status check_file_sizes(const Manifest& m, const fs::path& folder) {
+  for (const auto& [file, record] : m.artifacts.files) {
+    QHX_ASSIGN_OR_RETURN(const fs::path path, path_inside(folder, file));
+    std::error_code error;
+    const std::uintmax_t bytes = fs::file_size(path, error);
+    if (error) return not_found(path.string() + ": " + error.message());
+    if (bytes != record.bytes)
+      return corrupt(path.string() + ": expected " + std::to_string(record.bytes) +
+                     " bytes, found " + std::to_string(bytes));
+  }
+  return {};
+}
+
+}  // namespace
+
+Status check_bundle(const fs::path& manifest_file, const qnn::SystemLibrary& system) {
+  QHX_ASSIGN_OR_RETURN(const Manifest m, manifest::load_manifest(manifest_file));
+  const fs::path folder = manifest_file.parent_path();
+  const std::string name = manifest_file.filename().string();
+  QHX_RETURN_IF_ERROR(check_file_sizes(m, folder).with_context(name));
+  std::map<std::string, qnn::BinaryInfo> binaries;
+  for (const char* role : {"llm", "lmhead", "vision"}) {
+    const auto file = m.artifacts.contexts.find(role);
+    if (file == m.artifacts.contexts.end()) {
+      if (std::string_view(role) == "vision" && !m.vision) continue;
+      return not_found(name + ": artifacts.contexts." + role + ": missing");
+    }
+    QHX_ASSIGN_OR_RETURN(const MappedFile binary, MappedFile::open(folder / file->second));
+    auto info = qnn::read_binary_info(system, binary.bytes());
+    if (!info.ok()) return info.status().with_context(file->second);
+    binaries[role] = *std::move(info);
+  }
+  return check_binaries(m, binaries).with_context(name);
+}
+
+}  // namespace qhx::forge

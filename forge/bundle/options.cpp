@@ -1,0 +1,135 @@
+#include "forge/bundle/options.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+namespace qhx::forge {
+namespace {
+
+bool parse_number(std::string_view text, std::uint32_t& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc() && end == text.data() + text.size() && out > 0;
+}
+
+Status validate_name(std::string_view name) {
+  const bool fine = std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+  });
+  if (fine && !name.starts_with('.') && name.size() <= 64) return {};
+  return invalid_argument("--name \"" + std::string(name) +
+                          "\": expected up to 64 letters, digits, '-', '_' and '.', not beginning "
+                          "with '.'");
+}
+
+Status validate_image(ImageSize image, const hf::VisionConfig& vision) {
+  const std::size_t unit = vision.patch_size * vision.spatial_merge_size;
+  if (image.width % unit == 0 && image.height % unit == 0 && image.width > 0 && image.height > 0)
+    return {};
+  return invalid_argument("--image " + to_string(image) +
+                          ": width and height must be multiples of " + std::to_string(unit) +
+                          " (patch " + std::to_string(vision.patch_size) + " x merge " +
+                          std::to_string(vision.spatial_merge_size) + " of this checkpoint)");
+}
+
+Status validate_context(const ForgeOptions& options, const hf::ModelConfig& config) {
+  const auto merge = static_cast<std::uint64_t>(config.vision.merge_unit());
+  const PatchGrid grid = patch_grid(options, config);
+  const std::uint64_t tokens = std::uint64_t{grid.rows} * grid.columns / merge;
+  if (options.context_rows < tokens + kTextRows) {
+    return invalid_argument("--ctx " + std::to_string(options.context_rows) + ": a picture of " +
+                            to_string(options.image) + " takes " + std::to_string(tokens) +
+                            " tokens, so at least " + std::to_string(tokens + kTextRows) +
+                            " are needed; give more context or a smaller --image");
+  }
+  if (options.context_rows > config.text.max_position_embeddings) {
+    return invalid_argument("--ctx " + std::to_string(options.context_rows) +
+                            ": the model was made for at most " +
+                            std::to_string(config.text.max_position_embeddings) + " positions");
+  }
+  if (options.prefill_rows > options.context_rows) {
+    return invalid_argument("--prefill " + std::to_string(options.prefill_rows) +
+                            ": is more than --ctx " + std::to_string(options.context_rows));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Target> parse_target(std::string_view name) {
+  if (name == "cpu") return Target{.name = "cpu"};
+  const std::string shown = "target " + std::string(name) + ": ";
+  if (name == "v73" || name == "v75" || name == "v79" || name == "v81")
+    return unsupported(shown + "Hexagon targets are not supported by this build; \"cpu\" is");
+  return invalid_argument(shown + "unknown; this build makes bundles for \"cpu\"");
+}
+
+Result<WeightFormat> parse_weight_format(std::string_view text) {
+  for (const WeightFormat format : {WeightFormat::kF16, WeightFormat::kW8}) {
+    if (text == name(format)) return format;
+  }
+  return invalid_argument("--weights " + std::string(text) + ": expected f16 or w8");
+}
+
+Result<ImageSize> parse_image_size(std::string_view text) {
+  constexpr std::uint32_t kMost = 1u << 14;
+  ImageSize size;
+  const auto cross = text.find('x');
+  const bool fine = cross == std::string_view::npos
+                        ? parse_number(text, size.width) && ((size.height = size.width), true)
+                        : parse_number(text.substr(0, cross), size.width) &&
+                              parse_number(text.substr(cross + 1), size.height);
+  if (fine && size.width <= kMost && size.height <= kMost) return size;
+  return invalid_argument("--image " + std::string(text) +
+                          ": expected a side like 512, or width x height like 704x480, at most " +
+                          std::to_string(kMost) + " each");
+}
+
+std::string to_string(ImageSize size) {
+  const std::string width = std::to_string(size.width);
+  return size.width == size.height ? width : width + "x" + std::to_string(size.height);
+}
+
+Status validate(const ForgeOptions& options, const hf::ModelConfig& config) {
+  QHX_RETURN_IF_ERROR(validate_name(options.name));
+  QHX_RETURN_IF_ERROR(validate_image(options.image, config.vision));
+  return validate_context(options, config);
+}
+
+std::uint32_t prefill_rows(const ForgeOptions& options) {
+  if (options.prefill_rows != 0) return options.prefill_rows;
+  return std::min(kDefaultPrefillRows, options.context_rows);
+}
+
+PatchGrid patch_grid(const ForgeOptions& options, const hf::ModelConfig& config) {
+  const auto patch = static_cast<std::uint32_t>(config.vision.patch_size);
+  return {options.image.height / patch, options.image.width / patch};
+}
+
+std::string model_name(const hf::ModelConfig& config) {
+  double count = 0;
+  for (const hf::ExpectedTensor& tensor : hf::expected_tensors(config)) {
+    if (tensor.name.starts_with("model.visual.")) continue;
+    double elements = 1;
+    for (const std::size_t extent : tensor.shape) elements *= static_cast<double>(extent);
+    count += elements;
+  }
+  const bool billions = count >= 0.5e9;
+  const double rounded = std::max(1.0, std::round(count / (billions ? 1e9 : 1e6)));
+  return "qwen3vl-" + std::to_string(static_cast<long>(rounded)) + (billions ? "b" : "m");
+}
+
+BundleNames::BundleNames(const std::string& model, ImageSize image)
+    : vision("vis_native_" + to_string(image) + ".bin"),
+      llm("llm_shared_" + to_string(image) + ".bin"),
+      lmhead("lmhead_wqo.bin"),
+      embed("embed_f16.bin"),
+      tokenizer("tokenizer.json"),
+      patch_embed("vis_patch_embed_f32.bin"),
+      patch_embed_bias("vis_patch_embed_bias_f32.bin"),
+      pos_embed("vis_pos_embed_f32.bin"),
+      vlm_manifest(model + "-vlm-" + to_string(image) + ".json"),
+      text_manifest(model + "-text-" + to_string(image) + ".json"),
+      record("forge.json") {}
+
+}  // namespace qhx::forge

@@ -1,0 +1,75 @@
+// What a bundle is made for and of: the options of `qhx forge`, their rules, and the names that
+// follow from them.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "forge/arch/vision_encoder.h"
+#include "forge/arch/weights.h"
+#include "forge/hf/config.h"
+#include "qnn/graph_builder.h"
+
+namespace qhx::forge {
+
+// What graphs are built for.
+struct Target {
+  std::string name;             // "cpu"; also the manifest's dsp_arch
+  std::uint32_t soc_model = 0;  // 0: none
+  Qnn_DataType_t activation = QNN_DATATYPE_FLOAT_32;
+  qnn::HtpGraphOptions htp;  // HTP libraries only
+};
+// kUnsupported for a target that this build cannot make bundles for.
+Result<Target> parse_target(std::string_view name);
+
+Result<WeightFormat> parse_weight_format(std::string_view text);
+
+// Size of the pictures that the vision graph takes, in pixels.
+struct ImageSize {
+  std::uint32_t width = 512, height = 512;
+  bool operator==(const ImageSize&) const = default;
+};
+// "512" (a square) or "704x480" (width x height).
+Result<ImageSize> parse_image_size(std::string_view text);
+std::string to_string(ImageSize size);  // the same spelling
+
+struct ForgeOptions {
+  std::filesystem::path checkpoint;  // Hugging Face folder
+  std::filesystem::path output;      // folder to make
+  Target target;
+  WeightFormat weights = WeightFormat::kW8;
+  ImageSize image;
+  std::uint32_t context_rows = 2048;
+  std::uint32_t prefill_rows = 0;  // rows of one prefill call; 0: default_prefill_rows()
+  std::string name;                // of the model; empty: derived from its size
+  bool force = false;              // replace a bundle that is there
+  std::string qnn_library;         // path of the backend library
+  std::string system_library;      // path of the library that reads binaries' metadata
+  int threads = 0;                 // 0: as many as the process may use
+};
+
+inline constexpr std::uint32_t kDefaultPrefillRows = 320;
+// Context rows that must be left for text next to one picture.
+inline constexpr std::uint32_t kTextRows = 32;
+
+// Everything that can be said against the options once the checkpoint's configuration is known.
+Status validate(const ForgeOptions& options, const hf::ModelConfig& config);
+
+std::uint32_t prefill_rows(const ForgeOptions& options);
+PatchGrid patch_grid(const ForgeOptions& options, const hf::ModelConfig& config);
+
+// "qwen3vl-2b": the text model's parameters, in billions, rounded; below half a billion in
+// millions, "qwen3vl-4m".
+std::string model_name(const hf::ModelConfig& config);
+
+// File names inside the bundle.
+struct BundleNames {
+  explicit BundleNames(const std::string& model, ImageSize image);
+  std::string vision, llm, lmhead, embed, tokenizer, patch_embed, patch_embed_bias, pos_embed;
+  std::string vlm_manifest, text_manifest, record;
+};
+
+}  // namespace qhx::forge

@@ -1,0 +1,57 @@
+#include "forge/bundle/record.h"
+
+#include <sys/resource.h>
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+namespace qhx::forge {
+namespace {
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+double tenths(double seconds) { return std::round(seconds * 10) / 10; }
+
+}  // namespace
+
+std::uint64_t peak_resident_bytes() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+std::string print_record(const ForgeOptions& options, const std::string& model,
+                         const qnn::BackendLibrary& library, const ForgeRecord& record) {
+  nlohmann::ordered_json json;
+  json["qhexrt"] = QHX_VERSION;
+  json["made"] = utc_now();
+  json["library"] = {{"file", std::filesystem::path(library.path()).filename().string()},
+                     {"provider", library.provider()},
+                     {"build", library.build_id()},
+                     {"core_api", qnn::to_string(library.api_version().coreApiVersion)}};
+  json["options"] = {{"target", options.target.name},
+                     {"weights", name(options.weights)},
+                     {"image", {options.image.width, options.image.height}},
+                     {"ctx", options.context_rows},
+                     {"prefill", prefill_rows(options)},
+                     {"name", model}};
+  for (const auto& [file, input] : record.inputs)
+    json["inputs"][file] = {{"bytes", input.bytes}, {"sha256", input.sha256}};
+  double total = 0;
+  for (const StageTime& stage : record.stages) {
+    json["stages"].push_back({{"name", stage.name}, {"seconds", tenths(stage.seconds)}});
+    total += stage.seconds;
+  }
+  json["seconds"] = tenths(total);
+  json["peak_resident_bytes"] = peak_resident_bytes();
+  return json.dump(2) + "\n";
+}
+
+}  // namespace qhx::forge

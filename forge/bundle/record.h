@@ -1,0 +1,31 @@
+// forge.json: how a bundle was made, for people and for repeating it.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "forge/bundle/options.h"
+#include "forge/bundle/work.h"
+#include "qnn/library.h"
+
+namespace qhx::forge {
+
+struct InputFile {
+  std::uint64_t bytes = 0;
+  std::string sha256;
+};
+
+struct ForgeRecord {
+  std::map<std::string, InputFile> inputs;  // by file name
+  std::vector<StageTime> stages;
+};
+
+// The document's text. Paths of the machine stay out of it: names of files only.
+std::string print_record(const ForgeOptions& options, const std::string& model,
+                         const qnn::BackendLibrary& library, const ForgeRecord& record);
+
+// The largest resident memory of this process so far, in bytes.
+std::uint64_t peak_resident_bytes();
+
+}  // namespace qhx::forge
