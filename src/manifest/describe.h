@@ -136,6 +136,7 @@ void describe_plan(V& v, Plan& plan) {
     params.text("decode", plan.decode);
     params.text("lmhead", plan.lmhead);
     params.text("vision", plan.vision);
+    params.integer("decode_tail", plan.decode_tail, kAnyU32);
   });
   v.steps("steps", plan.steps, [](V& entry, Step& step) { describe_step(entry, step); });
 }

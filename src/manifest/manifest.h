@@ -105,14 +105,18 @@ struct Step {
 struct Plan {
   std::string prefill, decode, lmhead,
       vision;  // graph names inside the contexts; prefill empty: decode over the prompt
+  // The rest of a prompt that has at most so many tokens goes through decode, one by one, where
+  // that is cheaper than a prefill call that is mostly padding. Never pictures.
+  std::uint32_t decode_tail = 0;
   std::vector<Step> steps;
 };
 
-// How the KV cache lies in memory. past_k_i and past_v_i have the same layout.
+// How the KV cache lies in memory. past_k_i and past_v_i have the same layout. Empty: not in the
+// manifest, taken from the graphs.
 struct Kv {
-  std::string dtype = "f16";
-  std::string layout = "token_major";  // [C, kv_heads * head_dim], as published; or "head_major":
-                                       // [kv_heads, C, head_dim]
+  std::string dtype;   // "f16" …
+  std::string layout;  // "token_major": [C, kv_heads * head_dim]; "head_major": [kv_heads, C,
+                       // head_dim]
 };
 
 struct Sampling {

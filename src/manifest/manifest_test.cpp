@@ -29,7 +29,7 @@ const char* const kFull = R"json({
     "embed": "e.bin", "tokenizer": "tokenizer.json", "patch_embed": "p.bin", "patch_embed_bias": "b.bin",
     "pos_embed": "q.bin",
     "files": {"e.bin": {"bytes": 65536, "block_bytes": 40000, "block_xxh3": ["00000000000000ff", "fedcba9876543210"]}}},
-  "plan": {"params": {"prefill": "prefill_32", "decode": "decode_1", "lmhead": "h", "vision": "v"},
+  "plan": {"params": {"prefill": "prefill_32", "decode": "decode_1", "lmhead": "h", "vision": "v", "decode_tail": 4},
            "steps": [{"host": "tokenize", "why": "kept"},
                      {"graph": "vision", "in": {"patches": "f"}, "out": {"deepstack_*": "d"}},
                      {"loop": "decode", "graph": "llm/decode_1", "rope": "rope_decode_f16", "head": "lmhead"}]},

@@ -28,7 +28,7 @@ class Writer {
   void version(const char* key, const std::int32_t& value) { put(key, value, true); }
   void text(const char* key, const std::string& value) { put(key, value, !value.empty()); }
   void choice(const char* key, const std::string& value, std::initializer_list<std::string_view>) {
-    put(key, value, true);
+    text(key, value);
   }
   void path(const char* key, const std::string& value) { text(key, value); }
   void required_path(const char* key, const std::string& value) { put(key, value, true); }

@@ -1,0 +1,59 @@
+// A prompt through the text graphs: embeddings, picture rows, chunks.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "runtime/embedding_table.h"
+#include "runtime/text_runner.h"
+
+namespace qhx::runtime {
+
+// What the vision graph makes of one picture: one row for each image token.
+struct ImageFeatures {
+  std::size_t tokens = 0;
+  std::vector<float> embeds;                  // [tokens, hidden]
+  std::vector<std::vector<float>> deepstack;  // each [tokens, hidden]
+};
+
+struct PlacedImage {
+  std::size_t first_token = 0;  // in the prompt
+  std::shared_ptr<const ImageFeatures> features;
+};
+
+struct Prompt {
+  std::span<const std::int32_t> tokens;
+  std::span<const std::int32_t> positions;  // [3, tokens]
+  std::span<const PlacedImage> images;      // in order
+};
+
+// One execution: `count` tokens from `first` on.
+struct Chunk {
+  std::size_t first = 0;
+  std::size_t count = 0;
+  bool prefill = false;
+  bool operator==(const Chunk&) const = default;
+};
+
+// How the tokens from `start` on (those before are in the cache) are run. `images_end` is one past
+// the last image token, 0 without any. kUnsupported if image tokens would have to go through the
+// decode graph although the prefill graph takes deepstack rows.
+Result<std::vector<Chunk>> plan_chunks(const TextSpec& spec, std::size_t tokens, std::size_t start,
+                                       std::size_t images_end);
+
+// The longest start that is worth keeping when `common` tokens are already in the cache: all of it,
+// unless the prefill graph cannot see the cache and would be faster from the beginning.
+std::size_t usable_prefix(const TextSpec& spec, std::size_t tokens, std::size_t common,
+                          std::size_t images_end);
+
+// Runs the chunks; the runner's cache holds the tokens before the first of them. Afterwards
+// runner.hidden() is that of the last token. `should_cancel` (may be empty) is asked before every
+// execution: kCancelled. What has been run until an error is in the cache.
+Status run_prompt(TextRunner& runner, const EmbeddingTable& embeddings, const Prompt& prompt,
+                  std::span<const Chunk> chunks, const std::function<bool()>& should_cancel);
+
+}  // namespace qhx::runtime

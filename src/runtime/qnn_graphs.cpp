@@ -1,0 +1,213 @@
+#include "runtime/qnn_graphs.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "qnn/log.h"
+#include "runtime/qnn_executor.h"
+
+namespace qhx::runtime {
+namespace {
+
+using manifest::Manifest;
+using qnn::GraphInfo;
+
+std::optional<std::array<unsigned, 2>> major_minor(std::string_view build) {
+  std::array<unsigned, 2> version{};
+  const std::string text(build);
+  if (std::sscanf(text.c_str(), "v%u.%u.", &version[0], &version[1]) != 2) return std::nullopt;
+  return version;
+}
+
+// The graph that the plan gives a role, as "graph" or "role/graph"; empty if it does not say.
+std::string planned_graph(const Manifest& manifest, Role role) {
+  const manifest::Plan& plan = manifest.plan;
+  switch (role) {
+    case Role::kVision:
+      return plan.vision;
+    case Role::kPrefill:
+      return plan.prefill;
+    case Role::kDecode:
+      return plan.decode;
+    case Role::kHead:
+      return plan.lmhead;
+  }
+  return "";
+}
+
+// What the steps add to plan.params.
+std::string graph_in_steps(const Manifest& manifest, Role role) {
+  for (const manifest::Step& step : manifest.plan.steps) {
+    if (role == Role::kVision && step.loop.empty() &&
+        (step.graph == "vision" || step.graph.starts_with("vision/")))
+      return step.graph;
+    if (step.loop == name(role)) return step.graph;
+    if (role == Role::kHead && step.loop == "decode") return step.head;
+  }
+  return "";
+}
+
+bool takes_one_row(const GraphInfo& graph) {
+  const qnn::TensorInfo* x = graph.input("x");
+  const qnn::TensorInfo* y = graph.output("y");
+  return x != nullptr && y != nullptr && !x->dims.empty() && x->element_count() == x->dims.back();
+}
+
+}  // namespace
+
+bool is_newer_build(std::string_view made_by, std::string_view running) {
+  const auto made = major_minor(made_by), have = major_minor(running);
+  return made.has_value() && have.has_value() && *made > *have;
+}
+
+Result<std::unique_ptr<QnnGraphs>> QnnGraphs::open(const Manifest& manifest,
+                                                   const BundleFiles& files,
+                                                   const qnn::SystemLibrary& system,
+                                                   std::shared_ptr<const qnn::Backend> backend) {
+  std::unique_ptr<QnnGraphs> graphs(new QnnGraphs(std::move(backend)));
+  QHX_RETURN_IF_ERROR(graphs->read_binaries(manifest, files, system));
+  QHX_RETURN_IF_ERROR(graphs->assign_roles(manifest));
+  return graphs;
+}
+
+Status QnnGraphs::read_binaries(const Manifest& manifest, const BundleFiles& files,
+                                const qnn::SystemLibrary& system) {
+  if (manifest.artifacts.contexts.empty())
+    return unsupported("artifacts.contexts: the manifest names no context binary");
+  for (const auto& [role, file] : manifest.artifacts.contexts) {
+    const std::string key = "artifacts.contexts." + role + ".bin";
+    auto binary = std::make_unique<Binary>();
+    binary->role = role;
+    QHX_ASSIGN_OR_RETURN(binary->file, files.map(file, key));
+    QHX_ASSIGN_OR_RETURN(binary->info,
+                         qnn::read_binary_info(system, binary->file.bytes()).with_context(file));
+    QHX_RETURN_IF_ERROR(check_binary(manifest.model, *binary).with_context(file));
+    binaries_.push_back(std::move(binary));
+  }
+  return {};
+}
+
+Status QnnGraphs::check_binary(const manifest::Model& model, const Binary& binary) const {
+  const qnn::BackendLibrary& library = backend_->library();
+  const qnn::BinaryInfo& info = binary.info;
+  if (info.backend_id != 0 && info.backend_id != library.backend_id()) {
+    return unsupported("made for QNN backend " + std::to_string(info.backend_id) + ", " +
+                       library.path() + " is backend " + std::to_string(library.backend_id()) +
+                       "; give the library that the bundle was made for");
+  }
+  const std::string arch = info.dsp_arch == 0 ? "" : "v" + std::to_string(info.dsp_arch);
+  if (!arch.empty() && !model.dsp_arch.empty() && arch != model.dsp_arch) {
+    return corrupt("model.dsp_arch: the manifest says " + model.dsp_arch + ", the binary " + arch);
+  }
+  if (info.soc_model != 0 && model.soc_model != 0 && info.soc_model != model.soc_model) {
+    return corrupt("model.soc_model: the manifest says " + std::to_string(model.soc_model) +
+                   ", the binary " + std::to_string(info.soc_model));
+  }
+  if (is_newer_build(info.build_id, library.build_id())) {
+    return unsupported("made by build " + info.build_id + ", which is newer than " +
+                       library.path() + " (" + library.build_id() +
+                       "); use a library at least as new");
+  }
+  return {};
+}
+
+Status QnnGraphs::assign_roles(const Manifest& manifest) {
+  bool planned = false;
+  for (const Role role : {Role::kVision, Role::kPrefill, Role::kDecode, Role::kHead}) {
+    if (role == Role::kVision && !manifest.vision.has_value()) continue;
+    std::string graph = planned_graph(manifest, role);
+    if (graph.empty()) graph = graph_in_steps(manifest, role);
+    if (graph.empty()) continue;
+    planned |= role == Role::kDecode;
+    QHX_RETURN_IF_ERROR(assign_named(role, graph));
+  }
+  // A plan that names a decode graph and no prefill graph means it.
+  if (!planned) assign_by_shape();
+  for (const auto& [role, key] : {std::pair{Role::kDecode, "plan.params.decode"},
+                                  std::pair{Role::kHead, "plan.params.lmhead"}}) {
+    if (!places_.contains(role))
+      return unsupported(std::string(key) + ": the manifest names no graph, and none of the " +
+                         "contexts has one that can be told by its shape");
+  }
+  if (manifest.vision.has_value() && !places_.contains(Role::kVision))
+    return unsupported("plan.params.vision: the manifest has a vision section but names no graph");
+  return {};
+}
+
+// `wanted` is a graph's name, "role/graph", or the role of a context that has one graph.
+Status QnnGraphs::assign_named(Role role, std::string_view wanted) {
+  const std::size_t slash = wanted.find('/');
+  const std::string_view graph =
+      slash == std::string_view::npos ? wanted : wanted.substr(slash + 1);
+  const std::string_view context = slash == std::string_view::npos ? "" : wanted.substr(0, slash);
+  std::string known;
+  for (std::size_t i = 0; i < binaries_.size(); ++i) {
+    const Binary& binary = *binaries_[i];
+    for (const GraphInfo& info : binary.info.graphs) {
+      known += (known.empty() ? "" : ", ") + binary.role + "/" + info.name;
+      const bool by_name = info.name == graph && (context.empty() || context == binary.role);
+      const bool by_role = binary.role == wanted && binary.info.graphs.size() == 1;
+      if (!places_.contains(role) && (by_name || by_role)) places_[role] = {i, &info, nullptr};
+    }
+  }
+  if (places_.contains(role)) return {};
+  return corrupt("plan: the " + std::string(name(role)) + " graph \"" + std::string(wanted) +
+                 "\" is in none of the context binaries, which have " + known);
+}
+
+void QnnGraphs::assign_by_shape() {
+  const auto offer = [this](Role role, std::size_t binary, const GraphInfo& graph) {
+    if (!places_.contains(role)) places_[role] = {binary, &graph, nullptr};
+  };
+  for (std::size_t i = 0; i < binaries_.size(); ++i) {
+    for (const GraphInfo& graph : binaries_[i]->info.graphs) {
+      const bool decoder = graph.input("mask") != nullptr && graph.output("y") != nullptr;
+      if (decoder) {
+        offer(takes_one_row(graph) ? Role::kDecode : Role::kPrefill, i, graph);
+      } else if (binaries_[i]->role == "lmhead" || graph.output("logits") != nullptr) {
+        offer(Role::kHead, i, graph);
+      } else if (binaries_[i]->role == "vision") {
+        offer(Role::kVision, i, graph);
+      }
+    }
+  }
+}
+
+const GraphInfo* QnnGraphs::info(Role role) const {
+  const auto place = places_.find(role);
+  return place == places_.end() ? nullptr : place->second.graph;
+}
+
+Status QnnGraphs::load_context(Binary& binary) {
+  if (binary.context != nullptr) return {};
+#if defined(__x86_64__)
+  // The vendor's emulation crashes on a context of several graphs over shared weights.
+  if (!backend_->library().is_qhx_cpu() && binary.info.graphs.size() > 1) {
+    return unsupported("context " + binary.role + ": " + backend_->library().path() +
+                       " on x86 cannot load a binary with " +
+                       std::to_string(binary.info.graphs.size()) +
+                       " graphs over shared weights; run the bundle on its device");
+  }
+#endif
+  QHX_ASSIGN_OR_RETURN(binary.context, qnn::Context::from_binary(backend_, binary.file.bytes())
+                                           .with_context("context " + binary.role));
+  return {};
+}
+
+Result<std::shared_ptr<GraphExecutor>> QnnGraphs::open(Role role) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = places_.find(role);
+  if (found == places_.end())
+    return not_found("the bundle has no " + std::string(name(role)) + " graph");
+  Place& place = found->second;
+  if (place.executor == nullptr) {
+    Binary& binary = *binaries_[place.binary];
+    QHX_RETURN_IF_ERROR(load_context(binary));
+    QHX_ASSIGN_OR_RETURN(qnn::Graph graph, qnn::Graph::retrieve(binary.context, *place.graph));
+    place.executor = std::make_shared<QnnExecutor>(std::move(graph));
+  }
+  return place.executor;
+}
+
+}  // namespace qhx::runtime

@@ -1,0 +1,272 @@
+#include "runtime/text_spec.h"
+
+#include <limits>
+#include <string>
+
+namespace qhx::runtime {
+namespace {
+
+using Shape = std::vector<std::uint32_t>;
+using qnn::GraphInfo;
+using qnn::TensorInfo;
+
+std::uint32_t u32(std::size_t value) { return static_cast<std::uint32_t>(value); }
+
+std::string layer_name(const char* prefix, std::size_t layer) {
+  return prefix + std::to_string(layer);
+}
+
+std::string input_of(const GraphInfo& graph, std::string_view tensor) {
+  return "graph " + graph.name + ": input " + std::string(tensor);
+}
+
+Result<const TensorInfo*> need_input(const GraphInfo& graph, std::string_view tensor) {
+  if (const TensorInfo* info = graph.input(tensor)) return info;
+  return unsupported(input_of(graph, tensor) +
+                     ": missing; this is no decoder graph of a known form");
+}
+
+// `found` in the graphs against the manifest's value (0: not recorded).
+Status agree(std::string_view key, std::size_t in_manifest, std::size_t found,
+             const std::string& where) {
+  if (in_manifest == 0 || in_manifest == found) return {};
+  return corrupt("params." + std::string(key) + ": the manifest says " +
+                 std::to_string(in_manifest) + ", " + where + " says " + std::to_string(found));
+}
+
+std::size_t count_layers(const GraphInfo& decode) {
+  std::size_t layers = 0;
+  while (decode.input(layer_name("past_k_", layers)) != nullptr) ++layers;
+  return layers;
+}
+
+std::size_t count_deepstack(const GraphInfo& graph) {
+  std::size_t count = 0;
+  while (graph.input(layer_name("deepstack_", count)) != nullptr) ++count;
+  return count;
+}
+
+// Head size and count from the cache's width, the rotary tables' width and the manifest.
+Status find_heads(const manifest::Params& params, std::size_t kv_dim, std::size_t rope_width,
+                  const TensorInfo& past, TextSpec& spec) {
+  std::size_t dim = params.head_dim;
+  if (dim == 0 && params.n_kv_heads != 0) dim = kv_dim / params.n_kv_heads;
+  Shape dims = past.dims;
+  std::erase(dims, 1u);
+  if (dim == 0 && dims.size() == 3) dim = dims[2];  // [G, C, D]
+  if (dim == 0) dim = 2 * rope_width;               // the published form
+  if (dim == 0 || kv_dim % dim != 0 || (rope_width != dim && 2 * rope_width != dim)) {
+    return corrupt("params.head_dim: " + std::to_string(dim) + " does not fit rotary tables of " +
+                   std::to_string(rope_width) + " columns and a cache of " +
+                   std::to_string(kv_dim) + " values a token");
+  }
+  spec.head_dim = dim;
+  spec.kv.kv_heads = kv_dim / dim;
+  QHX_RETURN_IF_ERROR(agree("kv_dim", params.kv_dim, kv_dim, "the cache"));
+  return agree("n_kv_heads", params.n_kv_heads, spec.kv.kv_heads, "the cache");
+}
+
+Shape cache_shape(const TextSpec& spec, std::size_t rows) {
+  const std::uint32_t heads = u32(spec.kv.kv_heads), dim = u32(spec.head_dim);
+  if (spec.kv.layout == KvLayout::kHeadMajor) return {heads, u32(rows), dim};
+  return {u32(rows), heads * dim};
+}
+
+void find_layout(const manifest::Kv& kv, const TensorInfo& past, TextSpec& spec) {
+  spec.kv.layout = KvLayout::kHeadMajor;
+  const bool fits_head_major = same_shape(past.dims, cache_shape(spec, spec.context));
+  if (kv.layout == "token_major" || (kv.layout.empty() && !fits_head_major))
+    spec.kv.layout = KvLayout::kTokenMajor;
+}
+
+Status check_kv_type(const manifest::Kv& kv, const TensorInfo& past) {
+  static constexpr std::pair<std::string_view, Qnn_DataType_t> kTypes[] = {
+      {"f16", QNN_DATATYPE_FLOAT_16},        {"f32", QNN_DATATYPE_FLOAT_32},
+      {"i8", QNN_DATATYPE_SFIXED_POINT_8},   {"u8", QNN_DATATYPE_UFIXED_POINT_8},
+      {"i16", QNN_DATATYPE_SFIXED_POINT_16}, {"u16", QNN_DATATYPE_UFIXED_POINT_16}};
+  for (const auto& [word, type] : kTypes) {
+    if (kv.dtype == word && past.type != type) {
+      return corrupt("kv.dtype: the manifest says " + kv.dtype + ", input " + past.name + " is " +
+                     std::string(qnn::name(past.type)));
+    }
+  }
+  if (past.size_bytes() > std::numeric_limits<std::uint32_t>::max())
+    return unsupported("input " + past.name + ": larger than 4 GiB");
+  return {};
+}
+
+// Rows that the graphs write are copied into what they read, so both must mean the same.
+Status same_encoding(const TensorInfo& written, const TensorInfo& read, const std::string& where) {
+  const bool same =
+      written.type == read.type && written.quantized == read.quantized &&
+      (!written.quantized || (written.scale == read.scale && written.offset == read.offset));
+  if (same) return {};
+  return corrupt(where + written.name + " (" + std::string(qnn::name(written.type)) + ") and " +
+                 read.name + " (" + std::string(qnn::name(read.type)) +
+                 ") of the cache have different encodings");
+}
+
+Status check_layer(const GraphInfo& graph, const GraphInfo& decode, const TextSpec& spec,
+                   std::size_t layer, std::size_t rows, bool has_past) {
+  const std::string where = "graph " + graph.name + ": ";
+  for (const char* kind : {"k_", "v_"}) {
+    const std::string past_name = layer_name((std::string("past_") + kind).c_str(), layer);
+    const std::string new_name = layer_name((std::string("new_") + kind).c_str(), layer);
+    const TensorInfo* cache = decode.input(past_name);
+    QHX_RETURN_IF_ERROR(expect_shape(cache, cache_shape(spec, spec.context),
+                                     input_of(decode, past_name), "kv.layout and params"));
+    if (has_past) {
+      QHX_RETURN_IF_ERROR(expect_shape(graph.input(past_name), cache_shape(spec, spec.context),
+                                       input_of(graph, past_name), "kv.layout and params"));
+      QHX_RETURN_IF_ERROR(same_encoding(*graph.input(past_name), *cache, where));
+    }
+    const TensorInfo* rows_out = graph.output(new_name);
+    QHX_RETURN_IF_ERROR(expect_shape(rows_out, cache_shape(spec, rows),
+                                     where + "output " + new_name, "kv.layout and params"));
+    QHX_RETURN_IF_ERROR(same_encoding(*rows_out, *cache, where));
+  }
+  return {};
+}
+
+// Everything about one decoder graph, with the sizes known.
+Status check_graph(const GraphInfo& graph, const GraphInfo& decode, const TextSpec& spec,
+                   std::size_t rows, bool has_past, std::size_t deepstack) {
+  const Shape x = {u32(rows), u32(spec.hidden)};
+  QHX_RETURN_IF_ERROR(expect_shape(graph.input("x"), x, input_of(graph, "x"), "params.hidden"));
+  QHX_RETURN_IF_ERROR(
+      expect_shape(graph.output("y"), x, "graph " + graph.name + ": output y", "params.hidden"));
+  QHX_ASSIGN_OR_RETURN(const TensorInfo* cos, need_input(graph, "cos"));
+  const bool twice = cos->element_count() == rows * spec.head_dim;
+  const Shape table = {u32(rows), u32(twice ? spec.head_dim : spec.head_dim / 2)};
+  for (const char* name : {"cos", "sin"}) {
+    QHX_RETURN_IF_ERROR(
+        expect_shape(graph.input(name), table, input_of(graph, name), "params.head_dim"));
+  }
+  const Shape mask = {u32(rows), u32((has_past ? spec.context : 0) + rows)};
+  QHX_RETURN_IF_ERROR(
+      expect_shape(graph.input("mask"), mask, input_of(graph, "mask"), "params.max_ctx"));
+  for (std::size_t k = 0; k < deepstack; ++k) {
+    const std::string name = layer_name("deepstack_", k);
+    QHX_RETURN_IF_ERROR(expect_shape(graph.input(name), x, input_of(graph, name), "params.hidden"));
+  }
+  for (std::size_t layer = 0; layer < spec.layers; ++layer)
+    QHX_RETURN_IF_ERROR(check_layer(graph, decode, spec, layer, rows, has_past));
+  const std::size_t known_inputs = 4 + deepstack + (has_past ? 2 * spec.layers : 0);
+  if (graph.inputs.size() != known_inputs || graph.outputs.size() != 1 + 2 * spec.layers) {
+    return unsupported("graph " + graph.name + ": has " + std::to_string(graph.inputs.size()) +
+                       " inputs and " + std::to_string(graph.outputs.size()) + " outputs, " +
+                       std::to_string(known_inputs) + " and " +
+                       std::to_string(1 + 2 * spec.layers) + " are known");
+  }
+  return {};
+}
+
+Status read_prefill(const GraphInfo& prefill, TextSpec& spec) {
+  QHX_ASSIGN_OR_RETURN(const TensorInfo* x, need_input(prefill, "x"));
+  QHX_ASSIGN_OR_RETURN(const TensorInfo* mask, need_input(prefill, "mask"));
+  spec.prefill_rows = x->element_count() / spec.hidden;
+  const std::size_t rows = spec.prefill_rows;
+  spec.prefill_past = mask->element_count() != rows * rows;
+  spec.deepstack = count_deepstack(prefill);
+  if (rows > spec.context)
+    return corrupt("graph " + prefill.name + ": takes " + std::to_string(rows) +
+                   " tokens, the cache holds " + std::to_string(spec.context));
+  return {};
+}
+
+Status read_decode(const manifest::Params& params, const GraphInfo& decode, TextSpec& spec) {
+  const std::string where = "graph " + decode.name;
+  QHX_ASSIGN_OR_RETURN(const TensorInfo* x, need_input(decode, "x"));
+  QHX_ASSIGN_OR_RETURN(const TensorInfo* mask, need_input(decode, "mask"));
+  QHX_RETURN_IF_ERROR(need_input(decode, "cos").status());
+  QHX_RETURN_IF_ERROR(need_input(decode, "past_k_0").status());
+  spec.hidden = x->element_count();
+  spec.context = mask->element_count() - 1;
+  spec.layers = count_layers(decode);
+  QHX_RETURN_IF_ERROR(agree("hidden", params.hidden, spec.hidden, where + ", input x,"));
+  QHX_RETURN_IF_ERROR(agree("max_ctx", params.max_ctx, spec.context, where + ", input mask,"));
+  return agree("n_layers", params.n_layers, spec.layers, where);
+}
+
+Status read_head(const manifest::Params& params, const GraphInfo& head, TextSpec& spec) {
+  const TensorInfo* x = find_or_only(head.inputs, "x");
+  const TensorInfo* logits = find_or_only(head.outputs, "logits");
+  QHX_RETURN_IF_ERROR(
+      expect_shape(x, {u32(spec.hidden)}, "graph " + head.name + ": input x", "params.hidden"));
+  if (logits == nullptr || head.inputs.size() != 1 || head.outputs.size() != 1)
+    return unsupported("graph " + head.name + ": a head has one input and one output");
+  spec.vocab = logits->element_count();
+  return agree("vocab", params.vocab, spec.vocab, "graph " + head.name + ", output logits,");
+}
+
+Status read_mrope_section(const manifest::Params& params, TextSpec& spec) {
+  std::uint64_t pairs = 0;
+  for (const std::uint32_t section : params.mrope_section) pairs += section;
+  if (!params.mrope_section.empty() && pairs != spec.head_dim / 2) {
+    return corrupt("params.mrope_section: sums to " + std::to_string(pairs) + ", head_dim / 2 is " +
+                   std::to_string(spec.head_dim / 2));
+  }
+  for (std::size_t i = 0; i < params.mrope_section.size(); ++i)
+    spec.mrope_section[i] = static_cast<int>(params.mrope_section[i]);
+  return {};
+}
+
+}  // namespace
+
+const TensorInfo* find_or_only(const std::vector<TensorInfo>& tensors, std::string_view name) {
+  for (const TensorInfo& tensor : tensors) {
+    if (tensor.name == name) return &tensor;
+  }
+  return tensors.size() == 1 ? &tensors[0] : nullptr;
+}
+
+bool same_shape(const Shape& a, const Shape& b) {
+  Shape first = a, second = b;
+  std::erase(first, 1u);
+  std::erase(second, 1u);
+  return first == second;
+}
+
+Status expect_shape(const TensorInfo* tensor, const Shape& expected, std::string_view where,
+                    std::string_view why) {
+  if (tensor == nullptr) return corrupt(std::string(where) + ": missing");
+  if (same_shape(tensor->dims, expected)) return {};
+  return corrupt(std::string(where) + ": expected " + qnn::to_string(expected) + " from " +
+                 std::string(why) + ", the binary has " + qnn::to_string(tensor->dims));
+}
+
+Result<TextSpec> make_text_spec(const manifest::Manifest& manifest, const GraphInfo& decode,
+                                const GraphInfo* prefill, const GraphInfo& head) {
+  const manifest::Params& params = manifest.params;
+  TextSpec spec;
+  QHX_RETURN_IF_ERROR(read_decode(params, decode, spec));
+  const TensorInfo& past = *decode.input("past_k_0");
+  const std::size_t values = past.element_count();
+  if (spec.context == 0 || values % spec.context != 0) {
+    return corrupt(input_of(decode, "past_k_0") + ": " + qnn::to_string(past.dims) +
+                   " does not hold " + std::to_string(spec.context) +
+                   " rows, which is what the mask has besides the token's own");
+  }
+  QHX_RETURN_IF_ERROR(
+      find_heads(params, values / spec.context, decode.input("cos")->element_count(), past, spec));
+  find_layout(manifest.kv, past, spec);
+  QHX_RETURN_IF_ERROR(check_kv_type(manifest.kv, past));
+  spec.kv.layers = spec.layers;
+  spec.kv.rows = spec.context;
+  spec.kv.head_bytes = spec.head_dim * qnn::size_bytes(past.type);
+  QHX_RETURN_IF_ERROR(check_graph(decode, decode, spec, 1, true, 0));
+  if (prefill != nullptr) {
+    QHX_RETURN_IF_ERROR(read_prefill(*prefill, spec));
+    QHX_RETURN_IF_ERROR(
+        check_graph(*prefill, decode, spec, spec.prefill_rows, spec.prefill_past, spec.deepstack));
+  }
+  QHX_RETURN_IF_ERROR(read_head(params, head, spec));
+  if (params.rope_theta == 0)
+    return unsupported("params.rope_theta: missing, and no graph tells it");
+  spec.rope_theta = params.rope_theta;
+  QHX_RETURN_IF_ERROR(read_mrope_section(params, spec));
+  spec.decode_tail = manifest.plan.decode_tail;
+  return spec;
+}
+
+}  // namespace qhx::runtime
