@@ -1,0 +1,11 @@
+// The subcommands of `qhx`. Each adds itself to the program and, when chosen, runs and leaves its
+// exit code: that of its Status (base/status.h).
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace qhx::tools {
+
+void add_forge_command(CLI::App& program, int& exit_code);
+
+}  // namespace qhx::tools

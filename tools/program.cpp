@@ -1,0 +1,75 @@
+#include "program.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+
+namespace qhx::tools {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kGrace{2};
+
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+}  // namespace
+
+int report_error(const Status& status) {
+  if (!status.ok()) std::fprintf(stderr, "qhx: error: %s\n", status.message().c_str());
+  return static_cast<int>(status.code());
+}
+
+std::string default_library() {
+  constexpr const char* kName = "libQhxCpu.so";
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (error) return kName;
+  for (const fs::path& folder :
+       {program.parent_path().parent_path() / "lib", program.parent_path()}) {
+    if (fs::exists(folder / kName, error)) return (folder / kName).string();
+  }
+  return kName;
+}
+
+StopSignal::StopSignal(std::function<void()> last_resort) : last_resort_(std::move(last_resort)) {
+  const sigset_t set = stop_signals();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  watcher_ = std::thread([this] { watch(); });
+}
+
+StopSignal::~StopSignal() {
+  done_ = true;
+  watcher_.join();
+  const sigset_t set = stop_signals();
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+void StopSignal::watch() {
+  const sigset_t set = stop_signals();
+  const timespec pause{0, 50'000'000};
+  Clock::time_point deadline = Clock::time_point::max();
+  while (!done_) {
+    const bool signalled = ::sigtimedwait(&set, nullptr, &pause) > 0;
+    if (!signalled && Clock::now() < deadline) continue;
+    if (!requested_) {
+      requested_ = true;
+      deadline = Clock::now() + kGrace;
+      continue;
+    }
+    last_resort_();
+    std::fprintf(stderr, "qhx: error: stopped on request\n");
+    ::_exit(static_cast<int>(StatusCode::kCancelled));
+  }
+}
+
+}  // namespace qhx::tools
