@@ -1,0 +1,246 @@
+#include "fakes/toy_model.h"
+
+#include <cmath>
+
+namespace qhx::fakes {
+
+using runtime::NamedBuffer;
+using runtime::Role;
+
+namespace {
+
+qnn::TensorInfo tensor(std::string name, Qnn_DataType_t type, std::vector<std::uint32_t> dims) {
+  qnn::TensorInfo info;
+  info.name = std::move(name);
+  info.type = type;
+  info.dims = std::move(dims);
+  return info;
+}
+
+// A bound tensor as floats.
+class View {
+ public:
+  View() = default;
+  View(std::span<std::byte> bytes, Qnn_DataType_t type) : bytes_(bytes), type_(type) {}
+  float get(std::size_t i) const {
+    if (type_ == QNN_DATATYPE_FLOAT_16)
+      return f16_to_f32(reinterpret_cast<const std::uint16_t*>(bytes_.data())[i]);
+    return reinterpret_cast<const float*>(bytes_.data())[i];
+  }
+  void set(std::size_t i, float value) const {
+    if (type_ == QNN_DATATYPE_FLOAT_16)
+      reinterpret_cast<std::uint16_t*>(bytes_.data())[i] = f32_to_f16(value);
+    else
+      reinterpret_cast<float*>(bytes_.data())[i] = value;
+  }
+  bool bound() const { return !bytes_.empty(); }
+
+ private:
+  std::span<std::byte> bytes_;
+  Qnn_DataType_t type_ = QNN_DATATYPE_UNDEFINED;
+};
+
+}  // namespace
+
+class ToyExecutor final : public runtime::GraphExecutor {
+ public:
+  ToyExecutor(ToyModel& model, Role role) : model_(model), role_(role) {}
+  const qnn::GraphInfo& info() const override { return model_.graphs.at(role_); }
+  Result<std::unique_ptr<runtime::BoundGraph>> bind(std::span<const NamedBuffer> buffers) override;
+
+ private:
+  class Bound;
+  ToyModel& model_;
+  Role role_;
+};
+
+class ToyExecutor::Bound final : public runtime::BoundGraph {
+ public:
+  Bound(ToyModel& model, Role role, std::map<std::string, View> views)
+      : model_(model), o_(model.options()), role_(role), views_(std::move(views)) {
+    for (std::uint32_t layer = 0; layer < o_.layers && views_.contains("new_k_0"); ++layer) {
+      for (const char* kind : {"k_", "v_"}) {
+        const std::string suffix = kind + std::to_string(layer);
+        past_.push_back(views_.contains("past_" + suffix) ? views_.at("past_" + suffix) : View());
+        fresh_.push_back(views_.at("new_" + suffix));
+      }
+    }
+    if (views_.contains("x")) x_ = views_.at("x");
+    if (views_.contains("y")) y_ = views_.at("y");
+  }
+
+  Status execute() override {
+    if (model_.before) {
+      if (Status status = model_.before(role_); !status.ok()) return status;
+    }
+    ++model_.runs[role_];
+    if (role_ == Role::kVision) {
+      vision();
+    } else if (role_ == Role::kHead) {
+      head();
+    } else {
+      decoder();
+    }
+    return {};
+  }
+
+ private:
+  // Place of (row, head, value) in a cache of `rows`.
+  std::size_t at(std::uint32_t rows, std::uint32_t row, std::uint32_t h, std::uint32_t d) const {
+    return o_.head_major ? (std::size_t{h} * rows + row) * o_.head_dim + d
+                         : (std::size_t{row} * o_.kv_heads + h) * o_.head_dim + d;
+  }
+
+  void decoder() {
+    const std::uint32_t rows = role_ == Role::kDecode ? 1 : o_.prefill_rows;
+    const std::uint32_t past = past_[0].bound() ? o_.context : 0;
+    const std::uint32_t table = o_.full_rope ? o_.head_dim : o_.head_dim / 2;
+    const View &cos = views_.at("cos"), &sin = views_.at("sin"), &mask = views_.at("mask");
+    for (std::uint32_t i = 0; i < fresh_.size(); ++i) {
+      for (std::uint32_t r = 0; r < rows; ++r) {
+        for (std::uint32_t h = 0; h < o_.kv_heads; ++h) {
+          for (std::uint32_t d = 0; d < o_.head_dim; ++d) {
+            // Both halves of a full table are used, so that a stale one shows.
+            const std::uint32_t column = o_.full_rope ? d : d % table;
+            const float turned = x_.get(r * o_.hidden + (h + d) % o_.hidden) *
+                                 (cos.get(r * table + column) + 2 * sin.get(r * table + column));
+            fresh_[i].set(at(rows, r, h, d), turned + 0.25f * static_cast<float>(i));
+          }
+        }
+      }
+    }
+    for (std::uint32_t r = 0; r < rows; ++r) {
+      for (std::uint32_t column = 0; column < o_.hidden; ++column) {
+        float sum = x_.get(r * o_.hidden + column);
+        for (std::uint32_t k = 0; k < o_.deepstack; ++k) {
+          const auto found = views_.find("deepstack_" + std::to_string(k));
+          if (found != views_.end())
+            sum += static_cast<float>(k + 1) * found->second.get(r * o_.hidden + column);
+        }
+        for (std::uint32_t j = 0; j < past + rows; ++j) {
+          if (mask.get(std::size_t{r} * (past + rows) + j) < -30000.0f) continue;
+          for (std::uint32_t i = 0; i < fresh_.size(); ++i) {
+            const std::uint32_t h = column % o_.kv_heads, d = column % o_.head_dim;
+            const float value = j < past ? past_[i].get(at(o_.context, j, h, d))
+                                         : fresh_[i].get(at(rows, j - past, h, d));
+            sum += value * 0.125f;
+          }
+        }
+        y_.set(r * o_.hidden + column, sum);
+      }
+    }
+  }
+
+  void head() {
+    hidden_.resize(o_.hidden);
+    logits_.resize(o_.vocab);
+    for (std::uint32_t i = 0; i < o_.hidden; ++i) hidden_[i] = x_.get(i);
+    if (model_.head) {
+      model_.head(hidden_, logits_);
+    } else {
+      float sum = 0;
+      for (const float value : hidden_) sum += std::abs(value) * 97.0f;
+      for (std::uint32_t i = 0; i < o_.vocab; ++i)
+        logits_[i] = std::sin(sum * static_cast<float>(i + 1));
+    }
+    for (std::uint32_t i = 0; i < o_.vocab; ++i) views_.at("logits").set(i, logits_[i]);
+  }
+
+  void vision() {
+    const std::uint32_t per_token = o_.merge * o_.merge, tokens = o_.patches / per_token;
+    for (std::uint32_t token = 0; token < tokens; ++token) {
+      for (std::uint32_t column = 0; column < o_.hidden; ++column) {
+        float sum = 0;
+        for (std::uint32_t p = 0; p < per_token; ++p) {
+          for (std::uint32_t i = column; i < o_.patch_width; i += o_.hidden)
+            sum += views_.at("patches").get((token * per_token + p) * o_.patch_width + i);
+        }
+        const float value = sum / static_cast<float>(o_.patch_width);
+        views_.at("image_embeds").set(token * o_.hidden + column, value);
+        for (std::uint32_t k = 0; k < o_.deepstack; ++k) {
+          views_.at("deepstack_" + std::to_string(k))
+              .set(token * o_.hidden + column, value * static_cast<float>(k + 2));
+        }
+      }
+    }
+  }
+
+  ToyModel& model_;
+  const ToyOptions& o_;
+  Role role_;
+  std::map<std::string, View> views_;
+  std::vector<View> past_, fresh_;  // k_0, v_0, k_1 …
+  View x_, y_;
+  std::vector<float> hidden_, logits_;
+};
+
+Result<std::unique_ptr<runtime::BoundGraph>> ToyExecutor::bind(
+    std::span<const NamedBuffer> buffers) {
+  std::map<std::string, View> views;
+  for (const NamedBuffer& buffer : buffers) {
+    const qnn::TensorInfo* known = info().input(buffer.tensor);
+    if (known == nullptr) known = info().output(buffer.tensor);
+    if (known == nullptr) return not_found("no tensor " + std::string(buffer.tensor));
+    if (known->size_bytes() != buffer.bytes.size())
+      return invalid_argument("wrong size for " + known->name);
+    views[known->name] = View(buffer.bytes, known->type);
+  }
+  if (views.size() != info().inputs.size() + info().outputs.size())
+    return unsupported("not everything is bound");
+  return std::unique_ptr<runtime::BoundGraph>(
+      std::make_unique<Bound>(model_, role_, std::move(views)));
+}
+
+ToyModel::ToyModel(const ToyOptions& options) : options_(options) {
+  const ToyOptions& o = options_;
+  describe_decoder(Role::kDecode, 1, true, 0);
+  if (o.prefill_rows > 0)
+    describe_decoder(Role::kPrefill, o.prefill_rows, o.prefill_past, o.deepstack);
+  graphs[Role::kHead] = {
+      "head", {tensor("x", o.type, {1, o.hidden})}, {tensor("logits", o.type, {1, o.vocab})}};
+  if (o.patches == 0) return;
+  qnn::GraphInfo vision{"vision", {tensor("patches", o.type, {o.patches, o.patch_width})}, {}};
+  const std::uint32_t tokens = o.patches / (o.merge * o.merge);
+  vision.outputs.push_back(tensor("image_embeds", o.type, {tokens, o.hidden}));
+  for (std::uint32_t k = 0; k < o.deepstack; ++k)
+    vision.outputs.push_back(tensor("deepstack_" + std::to_string(k), o.type, {tokens, o.hidden}));
+  graphs[Role::kVision] = vision;
+}
+
+void ToyModel::describe_decoder(Role role, std::uint32_t rows, bool past, std::uint32_t deepstack) {
+  const ToyOptions& o = options_;
+  const std::uint32_t table = o.full_rope ? o.head_dim : o.head_dim / 2;
+  const auto cache = [&](std::uint32_t r) -> std::vector<std::uint32_t> {
+    if (o.head_major) return {o.kv_heads, r, o.head_dim};
+    return {r, o.kv_heads * o.head_dim};
+  };
+  qnn::GraphInfo graph{role == Role::kDecode ? "decode" : "prefill", {}, {}};
+  graph.inputs = {tensor("x", o.type, {rows, o.hidden}), tensor("cos", o.type, {rows, table}),
+                  tensor("sin", o.type, {rows, table}),
+                  tensor("mask", o.type, {rows, (past ? o.context : 0) + rows})};
+  graph.outputs = {tensor("y", o.type, {rows, o.hidden})};
+  for (std::uint32_t k = 0; k < deepstack; ++k)
+    graph.inputs.push_back(tensor("deepstack_" + std::to_string(k), o.type, {rows, o.hidden}));
+  for (std::uint32_t layer = 0; layer < o.layers; ++layer) {
+    for (const char* kind : {"k_", "v_"}) {
+      const std::string suffix = kind + std::to_string(layer);
+      if (past)
+        graph.inputs.push_back(tensor("past_" + suffix, QNN_DATATYPE_FLOAT_16, cache(o.context)));
+      graph.outputs.push_back(tensor("new_" + suffix, QNN_DATATYPE_FLOAT_16, cache(rows)));
+    }
+  }
+  graphs[role] = std::move(graph);
+}
+
+const qnn::GraphInfo* ToyModel::info(Role role) const {
+  const auto found = graphs.find(role);
+  return found == graphs.end() ? nullptr : &found->second;
+}
+
+Result<std::shared_ptr<runtime::GraphExecutor>> ToyModel::open(Role role) {
+  if (info(role) == nullptr) return not_found("no such graph");
+  ++opened[role];
+  return std::shared_ptr<runtime::GraphExecutor>(std::make_shared<ToyExecutor>(*this, role));
+}
+
+}  // namespace qhx::fakes
