@@ -207,22 +207,48 @@ static void values_packed(std::size_t head_dim, std::size_t rows, const LiveColu
 
 // ---- Products straight from the cache ----
 
+// Four columns at a time; their sums over lanes are taken together. The values that will be wanted
+// next are prefetched meanwhile: the products with them go over the head in strips, which no
+// prefetcher follows.
 template <int R, FloatType T>
 static void scores_direct(std::size_t head_dim, const LiveColumns& columns,
                           const AttentionScratch& a) {
+  constexpr std::size_t kElementBytes = T == FloatType::kF32 ? 4 : 2;
   const KvSegment& kv = *columns.segment;
-  const std::size_t whole = head_dim / kLanes * kLanes;
-  for (std::size_t j = 0; j < columns.count; ++j) {
-    const std::size_t row = columns.index[j] * kv.k_stride;
-    V sum[R];
-    QHX_UNROLL for (int r = 0; r < R; ++r) sum[r] = zero();
-    for (std::size_t d = 0; d < head_dim; d += kLanes) {
-      const V key =
-          d < whole ? load_any(T, kv.k, row + d) : load_any_n(T, kv.k, row + d, head_dim - whole);
-      const float* const q = a.q + d / kBlockK * kQueryRows * kAStride + d % kBlockK;
-      QHX_UNROLL for (int r = 0; r < R; ++r) sum[r] = fma(load(q + r * kAStride), key, sum[r]);
+  const auto* const values = static_cast<const char*>(kv.v);
+  for (std::size_t j = 0; j < columns.count; j += 4) {
+    std::size_t row[4];
+    for (std::size_t i = 0; i < 4; ++i) {  // past the end, the last column again
+      const std::uint32_t index = columns.index[least(j + i, columns.count - 1)];
+      row[i] = index * kv.k_stride;
+      const char* const value = values + index * kv.v_stride * kElementBytes;
+      for (std::size_t b = 0; b < head_dim * kElementBytes; b += 64) __builtin_prefetch(value + b);
     }
-    QHX_UNROLL for (int r = 0; r < R; ++r) a.s[r * kAStride + j] = reduce_add(sum[r]);
+    V sum[R][4];
+    QHX_UNROLL for (int r = 0; r < R; ++r) {
+      QHX_UNROLL for (int i = 0; i < 4; ++i) sum[r][i] = zero();
+    }
+    for (std::size_t chunk = 0; chunk < head_dim; chunk += kBlockK) {
+      const float* const q = a.q + chunk / kBlockK * kQueryRows * kAStride;
+      const std::size_t width = least(kBlockK, head_dim - chunk);
+      const auto step = [&](std::size_t d, std::size_t n) __attribute__((always_inline)) {
+        V key[4];
+        QHX_UNROLL for (int i = 0; i < 4; ++i) {
+          key[i] = n == kLanes ? load_any(T, kv.k, row[i] + chunk + d)
+                               : load_any_n(T, kv.k, row[i] + chunk + d, n);
+        }
+        QHX_UNROLL for (int r = 0; r < R; ++r) {
+          const V query = load(q + r * kAStride + d);
+          QHX_UNROLL for (int i = 0; i < 4; ++i) sum[r][i] = fma(query, key[i], sum[r][i]);
+        }
+      };
+      std::size_t d = 0;
+      for (; d + kLanes <= width; d += kLanes) step(d, kLanes);
+      if (d < width) step(d, width - d);
+    }
+    QHX_UNROLL for (int r = 0; r < R; ++r) {  // rows of s have room past count
+      reduce_add4(sum[r][0], sum[r][1], sum[r][2], sum[r][3], a.s + r * kAStride + j);
+    }
   }
 }
 

@@ -51,73 +51,101 @@ QHX_INLINE void finish_vector(const LinearArgs& args, std::size_t row, std::size
 // Bound: memory bandwidth. The panels of a slice are one contiguous stream, read once for all R
 // rows. Several accumulators for each output hide the latency of the FMA; prefetching keeps the
 // stream going across pages, where the hardware's own prefetchers stop.
+
+template <int R>
+using PanelSums = V[R][kPanelVectors];
+
+template <int R>
+QHX_INLINE void clear(PanelSums<R>& sums) {
+  QHX_UNROLL for (int r = 0; r < R; ++r) {
+    QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) sums[r][v] = zero();
+  }
+}
+
+// sums += x[r][k] * column for R rows.
+template <int R>
+QHX_INLINE void add_products(const float* x, std::size_t x_stride, const V (&column)[kPanelVectors],
+                             PanelSums<R>& sums) {
+  QHX_UNROLL for (int r = 0; r < R; ++r) {
+    const V value = set1(x[r * x_stride]);
+    QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
+      sums[r][v] = fma(value, column[v], sums[r][v]);
+    }
+  }
+}
+
+// Sums over k in [begin, end) of one panel, scales not applied. As many chains of additions as
+// registers allow; of 4-bit weights, even k go to even chains and odd k to odd ones, whose units
+// differ.
+template <WeightType T, int R>
+QHX_INLINE void stream_group(const std::uint8_t* weights, const float* x, std::size_t x_stride,
+                             std::size_t begin, std::size_t end, PanelSums<R>& result) {
+  using P = Panel<T>;
+  constexpr bool kRoomy = R == 1 || R * kPanelVectors <= 4;
+  constexpr int kChains = kRoomy ? 4 : R * kPanelVectors <= 8 || T == WeightType::kI4 ? 2 : 1;
+  constexpr std::size_t kUnroll = 4;
+  constexpr std::size_t kUnrollBytes = kUnroll / P::kStep * P::kStepBytes;
+  constexpr std::size_t kPrefetchBytes = 2048;
+  PanelSums<R> sums[kChains];
+  QHX_UNROLL for (int c = 0; c < kChains; ++c) clear<R>(sums[c]);
+
+  std::size_t k = begin;
+  if (k % P::kStep == 0) {
+    for (; k + kUnroll <= end; k += kUnroll) {
+      const std::uint8_t* const p = P::at(weights, k);
+      QHX_UNROLL for (std::size_t b = 0; b < kUnrollBytes; b += 64) {
+        __builtin_prefetch(p + kPrefetchBytes + b);
+      }
+      QHX_UNROLL for (std::size_t u = 0; u < kUnroll; u += P::kStep) {
+        V columns[P::kStep][kPanelVectors];
+        P::read(p + u / P::kStep * P::kStepBytes, columns);
+        QHX_UNROLL for (std::size_t s = 0; s < P::kStep; ++s) {
+          add_products<R>(x + k + u + s, x_stride, columns[s], sums[(u + s) % kChains]);
+        }
+      }
+    }
+  }
+  for_each_k<T>(
+      weights, k, end,
+      [&](std::size_t at, int parity, const V(&column)[kPanelVectors]) __attribute__((
+          always_inline)) { add_products<R>(x + at, x_stride, column, sums[parity % kChains]); });
+
+  QHX_UNROLL for (int r = 0; r < R; ++r) {
+    QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
+      V sum = mul(sums[0][r][v], set1(1.0f / unit<T>(0)));
+      QHX_UNROLL for (int c = 1; c < kChains; ++c) {
+        sum = fma(sums[c][r][v], set1(1.0f / unit<T>(c % 2)), sum);
+      }
+      result[r][v] = sum;
+    }
+  }
+}
+
 template <WeightType T, int R>
 static void stream_panel(const LinearArgs& args, std::size_t row, std::size_t panel) {
   using P = Panel<T>;
-  constexpr int kChains = R == 1 ? 4 : 2;
-  constexpr std::size_t kPrefetchBytes = 2048;
   const PackedWeights& w = *args.weights;
   const auto* const weights = static_cast<const std::uint8_t*>(w.panels) + panel * P::bytes(w.k);
-  const std::size_t group = w.group == 0 || !P::kScaled ? w.k : w.group;
-  const float* scale = nullptr;
-  if constexpr (P::kScaled) {
-    const std::size_t groups = w.group == 0 ? 1 : (w.k + w.group - 1) / w.group;
-    scale = w.scales + panel * groups * kPanelWidth;
-  }
   const float* const x = args.x + row * args.x_stride;
-
-  V total[R][kPanelVectors];
-  QHX_UNROLL for (int r = 0; r < R; ++r) {
-    QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) total[r][v] = zero();
-  }
-  for (std::size_t begin = 0; begin < w.k; begin += group) {
-    const std::size_t end = least(w.k, begin + group);
-    V sum[kChains][R][kPanelVectors];
-    QHX_UNROLL for (int c = 0; c < kChains; ++c) {
-      QHX_UNROLL for (int r = 0; r < R; ++r) {
-        QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) sum[c][r][v] = zero();
-      }
+  PanelSums<R> total;
+  if (!P::kScaled || w.group == 0) {
+    stream_group<T, R>(weights, x, args.x_stride, 0, w.k, total);
+    QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors && P::kScaled; ++v) {
+      const V scale = load(w.scales + panel * kPanelWidth + v * kLanes);
+      QHX_UNROLL for (int r = 0; r < R; ++r) total[r][v] = mul(total[r][v], scale);
     }
-    const auto accumulate = [&](int chain, std::size_t k, const V(&column)[kPanelVectors])
-        __attribute__((always_inline)) {
-      QHX_UNROLL for (int r = 0; r < R; ++r) {
-        const V value = set1(x[r * args.x_stride + k]);
-        QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
-          sum[chain][r][v] = fma(value, column[v], sum[chain][r][v]);
-        }
-      }
-    };
-    std::size_t k = begin;
-    if (k % P::kStep == 0) {
-      constexpr std::size_t kUnroll = 4;
-      for (; k + kUnroll <= end; k += kUnroll) {
-        const std::uint8_t* const p = P::at(weights, k);
-        QHX_UNROLL for (std::size_t b = 0; b < kUnroll / P::kStep * P::kStepBytes; b += 64) {
-          __builtin_prefetch(p + kPrefetchBytes + b);
-        }
-        QHX_UNROLL for (std::size_t u = 0; u < kUnroll; u += P::kStep) {
-          V column[P::kStep][kPanelVectors];
-          P::read(p + u / P::kStep * P::kStepBytes, column);
-          QHX_UNROLL for (std::size_t s = 0; s < P::kStep; ++s) {
-            accumulate(static_cast<int>((u + s) % kChains), k + u + s, column[s]);
-          }
-        }
-      }
-    }
-    for_each_k<T>(
-        weights, k,
-        end, [&](std::size_t at, const V(&column)[kPanelVectors]) __attribute__((always_inline)) {
-          accumulate(0, at, column);
-        });
-    QHX_UNROLL for (int r = 0; r < R; ++r) {
+  } else {
+    clear<R>(total);
+    const std::size_t groups = (w.k + w.group - 1) / w.group;
+    for (std::size_t g = 0; g < groups; ++g) {
+      PanelSums<R> sums;
+      stream_group<T, R>(weights, x, args.x_stride, g * w.group, least(w.k, (g + 1) * w.group),
+                         sums);
       QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
-        V s = sum[0][r][v];
-        QHX_UNROLL for (int c = 1; c < kChains; ++c) s = add(s, sum[c][r][v]);
-        if constexpr (P::kScaled) s = mul(s, load(scale + v * kLanes));
-        total[r][v] = add(total[r][v], s);
+        const V scale = load(w.scales + (panel * groups + g) * kPanelWidth + v * kLanes);
+        QHX_UNROLL for (int r = 0; r < R; ++r) total[r][v] = fma(sums[r][v], scale, total[r][v]);
       }
     }
-    if constexpr (P::kScaled) scale += kPanelWidth;
   }
   QHX_UNROLL for (int r = 0; r < R; ++r) {
     QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
@@ -145,34 +173,37 @@ template <WeightType T>
 static void dequantize(const PackedWeights& w, std::size_t panel, std::size_t begin,
                        std::size_t count, float* to, std::size_t to_stride) {
   using P = Panel<T>;
+  constexpr bool kHasUnits = T == WeightType::kI4 && kI4EvenUnit != 1.0f;
   const auto* const weights = static_cast<const std::uint8_t*>(w.panels) + panel * P::bytes(w.k);
   const std::size_t end = begin + count;
-  if (w.group == 0 || !P::kScaled) {
-    for_each_k<T>(
-        weights, begin,
-        end, [&](std::size_t k, const V(&column)[kPanelVectors]) __attribute__((always_inline)) {
-          float* const row = to + (k - begin) * to_stride;
-          QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v)
-              store(row + v * kLanes, column[v]);
-        });
-    return;
-  }
-  const std::size_t groups = (w.k + w.group - 1) / w.group;
+  const bool grouped = P::kScaled && w.group != 0;
+  const std::size_t group = grouped ? w.group : w.k;
+  const std::size_t groups = grouped ? (w.k + group - 1) / group : 1;
   for (std::size_t k0 = begin; k0 < end;) {
-    const std::size_t g = k0 / w.group;
-    const std::size_t k1 = least(end, (g + 1) * w.group);
-    V scale[kPanelVectors];
+    const std::size_t k1 = least(end, (k0 / group + 1) * group);
+    V scale[2][kPanelVectors];
     QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
-      scale[v] = load(w.scales + (panel * groups + g) * kPanelWidth + v * kLanes);
+      const std::size_t at = (panel * groups + k0 / group) * kPanelWidth + v * kLanes;
+      const V s = grouped ? load(w.scales + at) : set1(1.0f);
+      scale[0][v] = mul(s, set1(1.0f / unit<T>(0)));
+      scale[1][v] = mul(s, set1(1.0f / unit<T>(1)));
     }
-    for_each_k<T>(
-        weights, k0,
-        k1, [&](std::size_t k, const V(&column)[kPanelVectors]) __attribute__((always_inline)) {
-          float* const row = to + (k - begin) * to_stride;
-          QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
-            store(row + v * kLanes, mul(column[v], scale[v]));
-          }
-        });
+    const auto write = [&](bool scaled) __attribute__((always_inline)) {
+      for_each_k<T>(
+          weights, k0, k1,
+          [&](std::size_t k, int parity, const V(&column)[kPanelVectors])
+              __attribute__((always_inline)) {
+                float* const row = to + (k - begin) * to_stride;
+                QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
+                  store(row + v * kLanes, scaled ? mul(column[v], scale[parity][v]) : column[v]);
+                }
+              });
+    };
+    if (grouped || kHasUnits) {
+      write(true);
+    } else {
+      write(false);
+    }
     k0 = k1;
   }
 }

@@ -29,7 +29,10 @@ static void copy_b(const MatmulArgs& args, std::size_t panel, std::size_t panels
   if (args.b_transposed) {
     transpose(args.b + first * args.b_stride + k0, args.b_stride, b, width, columns, kn);
   } else {
+    constexpr std::size_t kAhead = 8;  // rows of B are far apart: no prefetcher follows them
     for (std::size_t k = 0; k < kn; ++k) {
+      const float* const next = args.b + (k0 + least(k + kAhead, kn - 1)) * args.b_stride + first;
+      for (std::size_t j = 0; j < columns; j += 16) __builtin_prefetch(next + j);
       __builtin_memcpy(b + k * width, args.b + (k0 + k) * args.b_stride + first,
                        columns * sizeof(float));
     }

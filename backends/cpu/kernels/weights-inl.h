@@ -38,7 +38,14 @@ struct Panel {
   }
 };
 
-// Calls use(k, V (&)[kPanelVectors]) for each k in [begin, end), in rising order.
+// What the vectors of Panel<T>::read are multiplied by, for even (parity 0) and odd k.
+template <WeightType T>
+QHX_INLINE float unit(int parity) {
+  return T != WeightType::kI4 ? 1.0f : parity == 0 ? kI4EvenUnit : kI4OddUnit;
+}
+
+// Calls use(k, parity, V (&)[kPanelVectors]) for each k in [begin, end), in rising order, with the
+// vectors as read. parity is a constant at each call: k % 2 for kI4, else 0.
 template <WeightType T, class Use>
 QHX_INLINE void for_each_k(const std::uint8_t* panel, std::size_t begin, std::size_t end, Use use) {
   using P = Panel<T>;
@@ -47,17 +54,18 @@ QHX_INLINE void for_each_k(const std::uint8_t* panel, std::size_t begin, std::si
   if constexpr (P::kStep == 2) {
     if (k % 2 == 1 && k < end) {
       P::read(P::at(panel, k), w);
-      use(k++, w[1]);
+      use(k++, 1, w[1]);
     }
   }
   for (; k + P::kStep <= end; k += P::kStep) {
     P::read(P::at(panel, k), w);
-    QHX_UNROLL for (std::size_t s = 0; s < P::kStep; ++s) use(k + s, w[s]);
+    use(k, 0, w[0]);
+    if constexpr (P::kStep == 2) use(k + 1, 1, w[1]);
   }
   if constexpr (P::kStep == 2) {
     if (k < end) {
       P::read(P::at(panel, k), w);
-      use(k, w[0]);
+      use(k, 0, w[0]);
     }
   }
 }

@@ -52,6 +52,13 @@ QHX_INLINE float reduce_add(V a) {
   s = _mm_add_ps(s, _mm_movehl_ps(s, s));
   return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
+QHX_INLINE void reduce_add4(V a, V b, V c, V d, float* out) {
+  const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+  const __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+  const __m256 all =
+      _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xEE));
+  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+}
 QHX_INLINE float reduce_max(V a) {
   __m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
   s = _mm_max_ps(s, _mm_movehl_ps(s, s));
@@ -79,17 +86,19 @@ QHX_INLINE V load_i8(const std::int8_t* p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
 }
 
+// A byte extends to 16 * odd + (even as unsigned). Its low four bits at the top of a word are even
+// * 2^28, and without them it is odd * 16: scales that cost nothing here and are taken out of the
+// sums.
+constexpr float kI4EvenUnit = 0x1p28f, kI4OddUnit = 16.0f;
+
 QHX_INLINE void load_i4_pair(const std::uint8_t* p, V (&even)[kPanelVectors],
                              V (&odd)[kPanelVectors]) {
-  const __m128i value = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1);
-  const __m128i low = _mm_set1_epi8(15);
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-  const __m128i e = _mm_shuffle_epi8(value, _mm_and_si128(bytes, low));
-  const __m128i o = _mm_shuffle_epi8(value, _mm_and_si128(_mm_srli_epi16(bytes, 4), low));
-  even[0] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(e));
-  even[1] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(e, e)));
-  odd[0] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(o));
-  odd[1] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(o, o)));
+  QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + v * kLanes));
+    const __m256i both = _mm256_cvtepi8_epi32(bytes);
+    even[v] = _mm256_cvtepi32_ps(_mm256_slli_epi32(both, 28));
+    odd[v] = _mm256_cvtepi32_ps(_mm256_and_si256(both, _mm256_set1_epi32(-16)));
+  }
 }
 
 }  // namespace qhx::cpu::QHX_TARGET

@@ -43,6 +43,14 @@ QHX_INLINE V round(V a) {
 }
 QHX_INLINE V scale_pow2(V x, V n) { return _mm512_scalef_ps(x, n); }
 QHX_INLINE float reduce_add(V a) { return _mm512_reduce_add_ps(a); }
+QHX_INLINE void reduce_add4(V a, V b, V c, V d, float* out) {
+  const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+  const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+  const __m512 all =
+      _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xEE));
+  const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+}
 QHX_INLINE float reduce_max(V a) { return _mm512_reduce_max_ps(a); }
 
 QHX_INLINE V load_f16(const std::uint16_t* p) {
@@ -61,6 +69,8 @@ QHX_INLINE V load_i8(const std::int8_t* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
 }
+
+constexpr float kI4EvenUnit = 1.0f, kI4OddUnit = 1.0f;
 
 // A permutation looks at the low four bits of its index alone: it is a table of 16 floats.
 QHX_INLINE void load_i4_pair(const std::uint8_t* p, V (&even)[kPanelVectors],

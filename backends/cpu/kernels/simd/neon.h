@@ -51,6 +51,9 @@ QHX_INLINE V scale_pow2(V x, V n) {
   return mul(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(second, bias), 23)));
 }
 QHX_INLINE float reduce_add(V a) { return vaddvq_f32(a); }
+QHX_INLINE void reduce_add4(V a, V b, V c, V d, float* out) {
+  store(out, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d)));
+}
 QHX_INLINE float reduce_max(V a) { return vmaxvq_f32(a); }
 
 QHX_INLINE V load_f16(const std::uint16_t* p) {
@@ -84,6 +87,8 @@ QHX_INLINE V load_i8(const std::int8_t* p) {
   const int8x8_t bytes = vreinterpret_s8_s32(vdup_n_s32(word));
   return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes))));
 }
+constexpr float kI4EvenUnit = 1.0f, kI4OddUnit = 1.0f;
+
 QHX_INLINE void load_i4_pair(const std::uint8_t* p, V (&even)[kPanelVectors],
                              V (&odd)[kPanelVectors]) {
   const int8x16_t bytes = vreinterpretq_s8_u8(vld1q_u8(p));

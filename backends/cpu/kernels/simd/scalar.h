@@ -36,6 +36,12 @@ QHX_INLINE V select_less(V a, V b, V x, V y) { return a < b ? x : y; }
 QHX_INLINE V round(V a) { return std::nearbyint(a); }
 QHX_INLINE V scale_pow2(V x, V n) { return std::ldexp(x, n == n ? static_cast<int>(n) : 0); }
 QHX_INLINE float reduce_add(V a) { return a; }
+QHX_INLINE void reduce_add4(V a, V b, V c, V d, float* out) {
+  out[0] = a;
+  out[1] = b;
+  out[2] = c;
+  out[3] = d;
+}
 QHX_INLINE float reduce_max(V a) { return a; }
 
 QHX_INLINE V load_f16(const std::uint16_t* p) { return qhx::f16_to_f32(*p); }
@@ -43,6 +49,8 @@ QHX_INLINE void store_f16(std::uint16_t* p, V v) { *p = qhx::f32_to_f16(v); }
 QHX_INLINE V load_f16_n(const std::uint16_t*, std::size_t) { return 0.0f; }
 QHX_INLINE void store_f16_n(std::uint16_t*, V, std::size_t) {}
 QHX_INLINE V load_i8(const std::int8_t* p) { return static_cast<float>(*p); }
+
+constexpr float kI4EvenUnit = 1.0f, kI4OddUnit = 1.0f;
 
 QHX_INLINE void load_i4_pair(const std::uint8_t* p, V (&even)[kPanelVectors],
                              V (&odd)[kPanelVectors]) {
