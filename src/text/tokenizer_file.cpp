@@ -1,7 +1,6 @@
 #include "text/tokenizer_file.h"
 
 #include <exception>
-#include <nlohmann/json.hpp>
 #include <span>
 
 #include "text/splitter.h"
@@ -10,97 +9,95 @@
 namespace qhx::text {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::string_view kFamily =
     "; this program reads byte-level BPE with Qwen's split pattern";
 
-Status not_this_family(std::string_view key, std::string_view expected, const json& found) {
+Status not_this_family(std::string_view key, std::string_view expected, const Json& found) {
   return unsupported(std::string(key) + ": expected " + std::string(expected) + ", found " +
-                     found.dump(-1, ' ', false, json::error_handler_t::replace) +
+                     found.dump(-1, ' ', false, Json::error_handler_t::replace) +
                      std::string(kFamily));
 }
 
 // The member, or null where it is missing or `parent` is no object.
-const json& member(const json& parent, const char* key) {
-  static const json kNull;
+const Json& member(const Json& parent, const char* key) {
+  static const Json kNull;
   if (!parent.is_object()) return kNull;
   const auto found = parent.find(key);
   return found == parent.end() ? kNull : *found;
 }
 
-bool is_type(const json& object, const char* type) { return member(object, "type") == json(type); }
+bool is_type(const Json& object, const char* type) { return member(object, "type") == Json(type); }
 
-bool is_false_or_absent(const json& value) { return value.is_null() || value == json(false); }
+bool is_false_or_absent(const Json& value) { return value.is_null() || value == Json(false); }
 
 // The steps of a normalizer, pre_tokenizer …: those of a Sequence, one, or none for null.
-std::vector<const json*> steps_of(const json& parent, const char* key, const char* list_key) {
-  const json& value = member(parent, key);
+std::vector<const Json*> steps_of(const Json& parent, const char* key, const char* list_key) {
+  const Json& value = member(parent, key);
   if (value.is_null()) return {};
   if (!is_type(value, "Sequence") || !member(value, list_key).is_array()) return {&value};
-  std::vector<const json*> steps;
-  for (const json& step : member(value, list_key)) steps.push_back(&step);
+  std::vector<const Json*> steps;
+  for (const Json& step : member(value, list_key)) steps.push_back(&step);
   return steps;
 }
 
-Result<bool> read_normalizer(const json& root) {
+Result<bool> read_normalizer(const Json& root) {
   bool has_nfc = false;
-  for (const json* step : steps_of(root, "normalizer", "normalizers")) {
+  for (const Json* step : steps_of(root, "normalizer", "normalizers")) {
     if (!is_type(*step, "NFC")) return not_this_family("normalizer", "null or NFC", *step);
     has_nfc = true;
   }
   return has_nfc;
 }
 
-Status check_pre_tokenizer(const json& root) {
+Status check_pre_tokenizer(const Json& root) {
   const auto steps = steps_of(root, "pre_tokenizer", "pretokenizers");
   if (steps.size() != 2 || !is_type(*steps[0], "Split") || !is_type(*steps[1], "ByteLevel")) {
     return not_this_family("pre_tokenizer", "a Sequence of Split and ByteLevel",
                            member(root, "pre_tokenizer"));
   }
-  const json& split = *steps[0];
-  if (member(member(split, "pattern"), "Regex") != json(kSplitPattern)) {
+  const Json& split = *steps[0];
+  if (member(member(split, "pattern"), "Regex") != Json(kSplitPattern)) {
     return not_this_family("pre_tokenizer Split pattern",
                            "{\"Regex\": \"" + std::string(kSplitPattern) + "\"}",
                            member(split, "pattern"));
   }
-  if (member(split, "behavior") != json("Isolated") ||
+  if (member(split, "behavior") != Json("Isolated") ||
       !is_false_or_absent(member(split, "invert"))) {
     return not_this_family("pre_tokenizer Split", "behavior Isolated, invert false", split);
   }
-  const json& bytes = *steps[1];
+  const Json& bytes = *steps[1];
   if (!is_false_or_absent(member(bytes, "add_prefix_space")) ||
-      member(bytes, "use_regex") != json(false)) {
+      member(bytes, "use_regex") != Json(false)) {
     return not_this_family("pre_tokenizer ByteLevel", "add_prefix_space false, use_regex false",
                            bytes);
   }
   return {};
 }
 
-Status check_decoder(const json& root) {
+Status check_decoder(const Json& root) {
   const auto decoder = steps_of(root, "decoder", "decoders");
   if (decoder.size() != 1 || !is_type(*decoder[0], "ByteLevel")) {
     return not_this_family("decoder", "ByteLevel", member(root, "decoder"));
   }
-  for (const json* step : steps_of(root, "post_processor", "processors")) {
+  for (const Json* step : steps_of(root, "post_processor", "processors")) {
     if (!is_type(*step, "ByteLevel"))
       return not_this_family("post_processor", "null or ByteLevel", *step);
   }
   return {};
 }
 
-Status check_model(const json& model) {
+Status check_model(const Json& model) {
   if (!model.is_object())
     return corrupt(std::string("model: expected an object, found ") + model.type_name());
   if (!member(model, "type").is_null() && !is_type(model, "BPE")) {
     return not_this_family("model.type", "BPE", member(model, "type"));
   }
-  const json& dropout = member(model, "dropout");
-  if (!dropout.is_null() && dropout != json(0))
+  const Json& dropout = member(model, "dropout");
+  if (!dropout.is_null() && dropout != Json(0))
     return not_this_family("model.dropout", "null", dropout);
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    const json& affix = member(model, key);
-    if (!affix.is_null() && affix != json("")) {
+    const Json& affix = member(model, key);
+    if (!affix.is_null() && affix != Json("")) {
       return not_this_family(std::string("model.") + key, "null or empty", affix);
     }
   }
@@ -144,16 +141,16 @@ Status move_merges(TokenizerJson& source, TokenizerFile& out) {
   return {};
 }
 
-Result<bool> read_flag(const json& token, const char* key, const std::string& where) {
-  const json& value = member(token, key);
+Result<bool> read_flag(const Json& token, const char* key, const std::string& where) {
+  const Json& value = member(token, key);
   if (value.is_null()) return false;
   if (value.is_boolean()) return value.get<bool>();
   return corrupt(where + "." + key + ": expected true or false, found " + value.type_name());
 }
 
-Result<AddedToken> read_added_token(const json& source, const std::string& where) {
-  const json& id = member(source, "id");
-  const json& content = member(source, "content");
+Result<AddedToken> read_added_token(const Json& source, const std::string& where) {
+  const Json& id = member(source, "id");
+  const Json& content = member(source, "content");
   if (!id.is_number_integer() || !content.is_string()) {
     return corrupt(where + ": expected an object with id and content, found something else");
   }
@@ -170,8 +167,8 @@ Result<AddedToken> read_added_token(const json& source, const std::string& where
   return token;
 }
 
-Status read_added_tokens(const json& root, TokenizerFile& out) {
-  const json& list = member(root, "added_tokens");
+Status read_added_tokens(const Json& root, TokenizerFile& out) {
+  const Json& list = member(root, "added_tokens");
   if (list.is_null()) return {};
   if (!list.is_array())
     return corrupt(std::string("added_tokens: expected an array, found ") + list.type_name());
@@ -184,7 +181,7 @@ Status read_added_tokens(const json& root, TokenizerFile& out) {
 }
 
 Result<TokenizerFile> interpret(TokenizerJson source) {
-  const json& root = source.tree;
+  const Json& root = source.tree;
   if (!root.is_object())
     return corrupt(std::string("expected a JSON object, found ") + root.type_name());
   TokenizerFile out;

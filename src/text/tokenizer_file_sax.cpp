@@ -6,13 +6,12 @@
 namespace qhx::text {
 namespace {
 
-using nlohmann::json;
-
-class Reader : public nlohmann::json_sax<json> {
+class Reader : public nlohmann::json_sax<Json> {
  public:
   explicit Reader(TokenizerJson& out) : out_(out) {}
 
   const std::string& error() const { return error_; }
+  Json& tree() { return tree_.root(); }
 
   bool null() override { return value(nullptr); }
   bool boolean(bool v) override { return value(v); }
@@ -39,17 +38,17 @@ class Reader : public nlohmann::json_sax<json> {
   }
 
   bool key(string_t& v) override {
-    key_ = std::move(v);
+    tree_.key(std::move(v));
     return true;
   }
 
   bool start_object(std::size_t) override {
-    if (in_model() && key_ == "vocab") {
+    if (in_model() && tree_.current_key() == "vocab") {
       if (std::exchange(out_.has_vocabulary, true)) return fail("model.vocab: given twice");
       place_ = Place::kVocabulary;
       return true;
     }
-    return open(json::object());
+    return open(Json::object());
   }
 
   bool start_array(std::size_t) override {
@@ -59,19 +58,19 @@ class Reader : public nlohmann::json_sax<json> {
       pair_size_ = 0;
       return true;
     }
-    if (in_model() && key_ == "merges") {
+    if (in_model() && tree_.current_key() == "merges") {
       if (std::exchange(out_.has_merges, true)) return fail("model.merges: given twice");
       place_ = Place::kMerges;
       return true;
     }
-    return open(json::array());
+    return open(Json::array());
   }
 
   bool end_object() override {
     if (place_ == Place::kVocabulary) {
       place_ = Place::kTree;
     } else {
-      open_.pop_back();
+      tree_.close();
     }
     return true;
   }
@@ -83,18 +82,17 @@ class Reader : public nlohmann::json_sax<json> {
     } else if (place_ == Place::kMerges) {
       place_ = Place::kTree;
     } else {
-      open_.pop_back();
+      tree_.close();
     }
     return true;
   }
 
-  bool parse_error(std::size_t, const std::string&, const json::exception& e) override {
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& e) override {
     return fail(e.what());
   }
 
  private:
   enum class Place { kTree, kVocabulary, kMerges, kMergePair };
-  static constexpr std::size_t kMaxDepth = 64;
   static constexpr std::uint64_t kMaxInt64 = std::numeric_limits<std::int64_t>::max();
 
   bool fail(std::string message) {
@@ -106,21 +104,19 @@ class Reader : public nlohmann::json_sax<json> {
     return "model.merges[" + std::to_string(out_.merges.size() - 1) + "]";
   }
 
-  bool in_model() const {
-    return place_ == Place::kTree && open_.size() == 2 && open_[0]->is_object() &&
-           open_[1] == model_;
-  }
+  bool in_model() const { return place_ == Place::kTree && tree_.is_inside("model"); }
 
   bool number(std::int64_t v) {
     if (place_ != Place::kVocabulary) return value(v);
-    out_.vocabulary.emplace_back(std::move(key_), v);
+    out_.vocabulary.emplace_back(tree_.current_key(), v);
     return true;
   }
 
-  bool value(json v) {
+  bool value(Json v) {
     switch (place_) {
       case Place::kVocabulary:
-        return fail("model.vocab[\"" + key_ + "\"]: expected an integer, found " + v.type_name());
+        return fail("model.vocab[\"" + tree_.current_key() + "\"]: expected an integer, found " +
+                    v.type_name());
       case Place::kMerges:
       case Place::kMergePair:
         return fail("model.merges[" + std::to_string(out_.merges.size()) +
@@ -128,34 +124,20 @@ class Reader : public nlohmann::json_sax<json> {
       case Place::kTree:
         break;
     }
-    add(std::move(v));
+    tree_.add(std::move(v));
     return true;
   }
 
-  json* add(json v) {
-    if (open_.empty()) return &(out_.tree = std::move(v));
-    json& parent = *open_.back();
-    if (parent.is_object()) return &(parent[key_] = std::move(v));
-    parent.push_back(std::move(v));
-    return &parent.back();
-  }
-
-  bool open(json container) {
+  bool open(Json container) {
     if (place_ != Place::kTree) return value(std::move(container));
-    if (open_.size() == kMaxDepth) return fail("nested deeper than " + std::to_string(kMaxDepth));
-    const bool is_model = open_.size() == 1 && open_[0]->is_object() && key_ == "model";
-    json* added = add(std::move(container));
-    if (is_model) model_ = added;
-    open_.push_back(added);
-    return true;
+    return tree_.open(std::move(container)) ||
+           fail("nested deeper than " + std::to_string(tree_.kMaxDepth));
   }
 
   TokenizerJson& out_;
-  std::vector<json*> open_;  // root first; a container's address is stable while it is open
-  const json* model_ = nullptr;
+  JsonTreeBuilder tree_;
   Place place_ = Place::kTree;
   int pair_size_ = 0;
-  std::string key_;
   std::string error_;
 };
 
@@ -165,7 +147,10 @@ Result<TokenizerJson> read_tokenizer_json(std::string_view text) {
   TokenizerJson out;
   Reader reader(out);
   try {
-    if (json::sax_parse(text, &reader)) return out;
+    if (Json::sax_parse(text, &reader)) {
+      out.tree = std::move(reader.tree());
+      return out;
+    }
   } catch (const std::exception& e) {
     return corrupt(e.what());
   }

@@ -4,18 +4,18 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/status.h"
+#include "text/json_tree.h"
 
 namespace qhx::text {
 
 struct TokenizerJson {
-  nlohmann::json tree;  // everything but model.vocab and model.merges
+  Json tree;  // everything but model.vocab and model.merges
   bool has_vocabulary = false;
   bool has_merges = false;
   std::vector<std::pair<std::string, std::int64_t>> vocabulary;
