@@ -1,7 +1,5 @@
 #include "vision/stage_f_kernel.h"
 
-#include <cstring>
-
 #if defined(__x86_64__)
 #define QHX_TARGET_AVX2 __attribute__((target("avx2,fma")))
 #endif
@@ -12,6 +10,8 @@ namespace qhx::vision {
 namespace {
 
 using Vector = float __attribute__((vector_size(32)));
+// The same in memory, at any address of a float.
+using Stored = float __attribute__((vector_size(32), aligned(4), may_alias));
 constexpr std::size_t kLanes = 8;
 
 // Six rows by two vectors: twelve accumulators, two of w and one of x fill the sixteen registers of
@@ -21,21 +21,27 @@ constexpr std::size_t kRows = 6;
 
 template <std::size_t rows>
 QHX_INLINE void multiply_rows(const PanelProduct& p, std::size_t first) {
-  Vector sums[rows][2];
-  for (std::size_t r = 0; r < rows; ++r)
-    std::memcpy(sums[r], p.sums + (first + r) * p.sums_stride, sizeof sums[r]);
+  Vector left[rows], right[rows];
+  for (std::size_t r = 0; r < rows; ++r) {
+    const auto* sums = reinterpret_cast<const Stored*>(p.sums + (first + r) * p.sums_stride);
+    left[r] = sums[0];
+    right[r] = sums[1];
+  }
   const float* x = p.x + first * p.x_stride;
-  for (std::size_t k = 0; k < p.depth; ++k) {
-    Vector w[2];
-    std::memcpy(w, p.w + k * 2 * kLanes, sizeof w);
+  const auto* w = reinterpret_cast<const Stored*>(p.w);
+  for (std::size_t k = 0; k < p.depth; ++k, w += 2) {
+    const Vector w_left = w[0], w_right = w[1];
     for (std::size_t r = 0; r < rows; ++r) {
       const float value = x[r * p.x_stride + k];
-      sums[r][0] += w[0] * value;
-      sums[r][1] += w[1] * value;
+      left[r] += w_left * value;
+      right[r] += w_right * value;
     }
   }
-  for (std::size_t r = 0; r < rows; ++r)
-    std::memcpy(p.sums + (first + r) * p.sums_stride, sums[r], sizeof sums[r]);
+  for (std::size_t r = 0; r < rows; ++r) {
+    auto* sums = reinterpret_cast<Stored*>(p.sums + (first + r) * p.sums_stride);
+    sums[0] = left[r];
+    sums[1] = right[r];
+  }
 }
 
 QHX_INLINE void multiply(const PanelProduct& p) {
