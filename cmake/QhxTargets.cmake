@@ -5,6 +5,8 @@ target_include_directories(qhx_options INTERFACE ${PROJECT_SOURCE_DIR}/src ${PRO
 target_compile_options(qhx_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wcast-qual -Wno-missing-field-initializers
   $<$<BOOL:${QHX_WERROR}>:-Werror>)
+# GCC 12 sees overlapping copies in plain string concatenation (its bug 105651).
+target_compile_options(qhx_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 if(QHX_SANITIZE)
   target_compile_options(qhx_options INTERFACE -fsanitize=${QHX_SANITIZE} -fno-omit-frame-pointer
     -fno-sanitize-recover=all)
