@@ -1,9 +1,9 @@
 #include "forge/arch/vision_encoder.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "forge/arch/graph_ops.h"
+#include "vision/positions.h"
 
 namespace qhx::forge {
 namespace {
@@ -84,10 +84,12 @@ class VisionGraph {
   const Status& status() const { return builder_.status(); }
 
  private:
+  // The grid is the picture's, so the tables are constants of the graph.
   void rope_tables(const hf::VisionConfig& vision, PatchGrid grid) {
-    std::vector<float> cos = vision_rope_angles(vision, grid), sin = cos;
-    std::transform(cos.begin(), cos.end(), cos.begin(), [](float a) { return std::cos(a); });
-    std::transform(sin.begin(), sin.end(), sin.begin(), [](float a) { return std::sin(a); });
+    std::vector<float> cos(patches_ * (vision.head_dim() / 2)), sin(cos.size());
+    vision::fill_vision_rope({static_cast<int>(grid.rows), static_cast<int>(grid.columns)},
+                             static_cast<int>(vision.spatial_merge_size), hf::kVisionRopeTheta,
+                             vision.head_dim(), cos, sin);
     cos_ = table("rope_cos", cos);
     sin_ = table("rope_sin", sin);
   }
@@ -130,30 +132,6 @@ class VisionGraph {
 };
 
 }  // namespace
-
-std::vector<float> vision_rope_angles(const hf::VisionConfig& vision, PatchGrid grid) {
-  const std::size_t half = vision.head_dim() / 2, quarter = half / 2;
-  std::vector<float> frequencies(quarter);
-  for (std::size_t j = 0; j < quarter; ++j) {
-    frequencies[j] = static_cast<float>(
-        std::pow(hf::kVisionRopeTheta, -2.0 * static_cast<double>(j) / static_cast<double>(half)));
-  }
-  const auto merge = static_cast<std::uint32_t>(vision.spatial_merge_size);
-  std::vector<float> angles;
-  angles.reserve(grid.patches() * half);
-  const auto append = [&](std::uint32_t position) {
-    for (const float f : frequencies) angles.push_back(static_cast<float>(position) * f);
-  };
-  for (std::uint32_t top = 0; top < grid.rows; top += merge) {
-    for (std::uint32_t left = 0; left < grid.columns; left += merge) {
-      for (std::uint32_t cell = 0; cell < merge * merge; ++cell) {
-        append(top + cell / merge);
-        append(left + cell % merge);
-      }
-    }
-  }
-  return angles;
-}
 
 Result<qnn::Graph> build_vision_encoder(std::shared_ptr<qnn::Context> context,
                                         const hf::ModelConfig& config, const WeightLoader& weights,

@@ -21,11 +21,6 @@ struct PatchGrid {
   std::uint32_t patches() const { return rows * columns; }
 };
 
-// Rotation angles of every patch, [N, head_dim / 2]: the first half of a row turns with the patch's
-// row, the second with its column; frequency j is theta^(-2j / (head_dim / 2)). Patches come in
-// merge-block order: blocks of merge x merge patches in raster order, raster order inside a block.
-std::vector<float> vision_rope_angles(const hf::VisionConfig& vision, PatchGrid grid);
-
 Result<qnn::Graph> build_vision_encoder(std::shared_ptr<qnn::Context> context,
                                         const hf::ModelConfig& config, const WeightLoader& weights,
                                         PatchGrid grid, const qnn::HtpGraphOptions& htp = {});

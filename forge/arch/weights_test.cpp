@@ -1,0 +1,168 @@
+#include "forge/arch/weights.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "base/f16.h"
+#include "base/file.h"
+#include "forge/quant/quantize.h"
+
+namespace qhx::forge {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+// A checkpoint of one F32 matrix "m.weight" [out, in] and its bias [out].
+class Weights : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    path_ =
+        fs::path(::testing::TempDir()) / ("weights-" + std::to_string(::getpid()) + ".safetensors");
+  }
+  void TearDown() override { fs::remove(path_); }
+
+  void make(std::size_t out, std::size_t in) {
+    std::mt19937 random(11);
+    std::normal_distribution<float> normal;
+    matrix_.resize(out * in);
+    bias_.resize(out);
+    for (float& v : matrix_) v = normal(random);
+    for (float& v : bias_) v = normal(random);
+    write(out, in);
+  }
+
+  void write(std::size_t out, std::size_t in) {
+    const std::size_t middle = matrix_.size() * 4, end = middle + bias_.size() * 4;
+    std::string header = R"({"m.weight":{"dtype":"F32","shape":[)" + std::to_string(out) + "," +
+                         std::to_string(in) + R"(],"data_offsets":[0,)" + std::to_string(middle) +
+                         R"(]},"m.bias":{"dtype":"F32","shape":[)" + std::to_string(out) +
+                         R"(],"data_offsets":[)" + std::to_string(middle) + "," +
+                         std::to_string(end) + "]}}";
+    std::string file(8, '\0');
+    const std::uint64_t length = header.size();
+    std::memcpy(file.data(), &length, 8);
+    file += header;
+    file.append(reinterpret_cast<const char*>(matrix_.data()), middle);
+    file.append(reinterpret_cast<const char*>(bias_.data()), bias_.size() * 4);
+    ASSERT_TRUE(write_file(path_, file).ok());
+    checkpoint_ = std::make_unique<hf::Checkpoint>(std::move(hf::Checkpoint::open(path_)).value());
+  }
+
+  WeightLoader loader(WeightFormat format, Qnn_DataType_t activation = QNN_DATATYPE_FLOAT_32) {
+    return WeightLoader(*checkpoint_, format, activation, pool_, [this](std::size_t elements) {
+      seen_ += elements;
+      return stop_ ? cancelled("stopped") : Status();
+    });
+  }
+
+  fs::path path_;
+  std::vector<float> matrix_, bias_;
+  std::unique_ptr<hf::Checkpoint> checkpoint_;
+  ThreadPool pool_{3};
+  std::size_t seen_ = 0;
+  bool stop_ = false;
+};
+
+// Around the sizes of blocks and tiles, which are 64.
+TEST_F(Weights, HalvesAreTransposed) {
+  for (const std::size_t out : {1, 63, 64, 65, 200}) {
+    for (const std::size_t in : {1, 63, 64, 65, 130}) {
+      make(out, in);
+      const auto linear = loader(WeightFormat::kF16).linear_with_bias("m");
+      ASSERT_TRUE(linear.ok()) << linear.status();
+      EXPECT_EQ(linear->weight.dims,
+                (qnn::Dims{1, 1, static_cast<std::uint32_t>(in), static_cast<std::uint32_t>(out)}));
+      EXPECT_EQ(linear->weight.type, QNN_DATATYPE_FLOAT_16);
+      EXPECT_EQ(linear->weight.encoding().kind, qnn::WeightEncoding::Kind::kNone);
+      const auto values = linear->weight.bytes.as<std::uint16_t>();
+      ASSERT_EQ(values.size(), out * in);
+      for (std::size_t o = 0; o < out; ++o) {
+        for (std::size_t i = 0; i < in; ++i)
+          ASSERT_EQ(values[i * out + o], f32_to_f16(matrix_[o * in + i])) << o << ", " << i;
+      }
+      ASSERT_EQ(linear->bias->bytes.size(), out * 4);
+      EXPECT_EQ(std::memcmp(linear->bias->bytes.data(), bias_.data(), out * 4), 0);
+    }
+  }
+}
+
+TEST_F(Weights, Int8IsQuantizedByRowThenTransposed) {
+  constexpr std::size_t kOut = 130, kIn = 70;
+  make(kOut, kIn);
+  std::vector<std::int8_t> q(kOut * kIn);
+  std::vector<float> scales(kOut);
+  quant::quantize_per_channel(matrix_.data(), kOut, kIn, q.data(), scales.data());
+  const auto linear = loader(WeightFormat::kW8).linear("m");
+  ASSERT_TRUE(linear.ok()) << linear.status();
+  EXPECT_FALSE(linear->bias.has_value());
+  EXPECT_EQ(linear->weight.scales, scales);
+  EXPECT_EQ(linear->weight.encoding().axis, 3);
+  const auto values = linear->weight.bytes.as<std::int8_t>();
+  for (std::size_t o = 0; o < kOut; ++o) {
+    for (std::size_t i = 0; i < kIn; ++i)
+      ASSERT_EQ(values[i * kOut + o], q[o * kIn + i]) << o << ", " << i;
+  }
+  EXPECT_EQ(seen_, kOut * kIn);
+}
+
+TEST_F(Weights, APartOfTheRowsHasANameOfItsOwn) {
+  make(150, 5);
+  const auto part = loader(WeightFormat::kF16).linear_with_bias("m", {70, 75});
+  ASSERT_TRUE(part.ok()) << part.status();
+  EXPECT_EQ(part->weight.name, "m.weight[70:145]");
+  EXPECT_EQ(part->weight.dims, (qnn::Dims{1, 1, 5, 75}));
+  EXPECT_EQ(part->weight.bytes.as<std::uint16_t>()[2 * 75 + 74], f32_to_f16(matrix_[144 * 5 + 2]));
+  EXPECT_EQ(part->bias->bytes.size(), 75u * 4);
+  EXPECT_EQ(loader(WeightFormat::kF16).linear("m", {100, 51}).status().code(),
+            StatusCode::kOutOfRange);
+}
+
+TEST_F(Weights, VectorsHaveTheActivationType) {
+  make(3, 2);
+  const auto vector = loader(WeightFormat::kW8, QNN_DATATYPE_FLOAT_16).vector("m.bias");
+  ASSERT_TRUE(vector.ok()) << vector.status();
+  EXPECT_EQ(vector->type, QNN_DATATYPE_FLOAT_16);
+  ASSERT_EQ(vector->bytes.size(), 6u);
+  std::uint16_t first = 0;
+  std::memcpy(&first, vector->bytes.data(), 2);
+  EXPECT_EQ(first, f32_to_f16(bias_[0]));
+}
+
+TEST_F(Weights, ValuesThatCannotBeRepresentedAreNamed) {
+  make(100, 10);
+  matrix_[70 * 10 + 3] = NAN;
+  write(100, 10);
+  for (const WeightFormat format : {WeightFormat::kF16, WeightFormat::kW8}) {
+    const Status status = loader(format).linear("m").status();
+    EXPECT_EQ(status.code(), StatusCode::kCorrupt);
+    EXPECT_THAT(status.message(), HasSubstr("tensor m.weight: element 703 is"));
+  }
+  matrix_[70 * 10 + 3] = -65519.0f;  // still rounds to 65504
+  write(100, 10);
+  EXPECT_TRUE(loader(WeightFormat::kF16).linear("m").ok());
+  matrix_[70 * 10 + 3] = -65520.0f;
+  write(100, 10);
+  const Status status = loader(WeightFormat::kF16).linear("m").status();
+  EXPECT_EQ(status.code(), StatusCode::kOutOfRange);
+  EXPECT_THAT(status.message(), HasSubstr("element 703 is -65520"));
+  EXPECT_TRUE(loader(WeightFormat::kW8).linear("m").ok()) << "int8 has a scale for it";
+  bias_[1] = INFINITY;
+  write(100, 10);
+  EXPECT_THAT(loader(WeightFormat::kW8).linear_with_bias("m").status().message(),
+              HasSubstr("tensor m.bias: element 1 is inf"));
+}
+
+TEST_F(Weights, AnErrorOfTheProgressStopsTheWork) {
+  make(2, 2);
+  stop_ = true;
+  EXPECT_EQ(loader(WeightFormat::kW8).linear("m").status().code(), StatusCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace qhx::forge
