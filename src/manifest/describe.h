@@ -157,6 +157,8 @@ void describe_chat(V& v, Chat& chat) {
   v.around("user", chat.user);
   v.around("assistant", chat.assistant);
   v.around("tool", chat.tool);
+  v.around("tools", chat.tools);
+  v.around("tool_call", chat.tool_call);
   v.text("gen_prefill", chat.gen_prefill);
   v.text("vision_start", chat.vision_start);
   v.text("vision_pad", chat.vision_pad);

@@ -129,7 +129,10 @@ struct Sampling {
 
 // Text around each turn: [before, after].
 struct Chat {
-  std::pair<std::string, std::string> system, user, assistant, tool;
+  std::pair<std::string, std::string> system, user, assistant;
+  // Around one tool's answer inside a user turn; around the declarations of tools; around the JSON
+  // of one call.
+  std::pair<std::string, std::string> tool, tools, tool_call;
   // Around one picture: start, the token repeated for each merged patch, end.
   std::string vision_start, vision_pad, vision_end;
   std::vector<std::int32_t> bos;  // ids before the whole prompt

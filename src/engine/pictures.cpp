@@ -1,0 +1,39 @@
+#include "engine/pictures.h"
+
+#include "vision/resize.h"
+
+namespace qhx::engine {
+namespace {
+
+Result<vision::Image> pixels_of(const qhexrt::Picture& picture) {
+  if (picture.width == 0 && picture.height == 0)
+    return vision::decode_image(std::as_bytes(std::span(picture.file)));
+  vision::Image image;
+  image.width = picture.width;
+  image.height = picture.height;
+  if (picture.width <= 0 || picture.height <= 0 ||
+      image.pixels() > vision::ImageLimits{}.max_pixels ||
+      picture.rgb.size() != 3 * image.pixels()) {
+    return invalid_argument("picture of " + std::to_string(picture.width) + " x " +
+                            std::to_string(picture.height) + " pixels comes with " +
+                            std::to_string(picture.rgb.size()) + " bytes of RGB");
+  }
+  image.rgb = picture.rgb;
+  return image;
+}
+
+}  // namespace
+
+Result<PreparedPicture> prepare_picture(const qhexrt::Picture& picture,
+                                        const manifest::Vision& vision) {
+  QHX_ASSIGN_OR_RETURN(const vision::Image decoded, pixels_of(picture));
+  const vision::Size size{static_cast<int>(vision.width), static_cast<int>(vision.height)};
+  const auto mode =
+      vision.resize == "letterbox" ? vision::FitMode::kLetterbox : vision::FitMode::kStretch;
+  PreparedPicture prepared;
+  prepared.image = vision::fit_image(decoded, size, mode, vision.pad);
+  prepared.content = xxh3_128(std::as_bytes(std::span(prepared.image.rgb)));
+  return prepared;
+}
+
+}  // namespace qhx::engine

@@ -1,0 +1,250 @@
+#include "engine/session.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace qhx::engine {
+
+using qhexrt::FinishReason;
+
+struct Session::Turn {
+  Turn(const qhexrt::GenerateConfig& c, const qhexrt::Callbacks& cb, EncodedPrompt encoded,
+       const text::Tokenizer& tokenizer)
+      : config(c),
+        callbacks(cb),
+        prompt(std::move(encoded)),
+        stream(tokenizer, c.stop_strings),
+        dump(c.dump_folder) {}
+
+  bool cancel_asked() const { return callbacks.should_cancel && callbacks.should_cancel(); }
+  void tell(std::string_view piece, std::int32_t token, bool final) {
+    if (callbacks.on_token && !callbacks.on_token(piece, token, final) && !end)
+      end = FinishReason::kCancelled;
+  }
+
+  const qhexrt::GenerateConfig& config;
+  const qhexrt::Callbacks& callbacks;
+  Stopwatch since_start;
+  EncodedPrompt prompt;
+  std::vector<PreparedPicture> pictures;
+  std::vector<Key> keys;
+  std::size_t start = 0;  // tokens of the prompt that are in the cache already
+  std::vector<runtime::Chunk> chunks;
+  std::vector<runtime::PlacedImage> images;
+  std::vector<std::int32_t> stop_ids;
+  std::vector<std::int32_t> history;  // prompt and answer
+  TextStream stream;
+  Dump dump;
+  qhexrt::Output out;
+  std::optional<FinishReason> end;
+};
+
+namespace {
+
+Result<sampling::Config> sampling_config(const manifest::Sampling& defaults,
+                                         const qhexrt::GenerateConfig& config) {
+  sampling::Config out;
+  out.temperature = config.temperature.value_or(defaults.temperature);
+  out.top_k = config.top_k.value_or(defaults.top_k);
+  out.top_p = config.top_p.value_or(defaults.top_p);
+  out.min_p = config.min_p.value_or(defaults.min_p);
+  out.repetition_penalty = config.repetition_penalty.value_or(defaults.repetition_penalty);
+  out.repetition_window = config.repetition_window;
+  out.seed = config.seed;
+  QHX_RETURN_IF_ERROR(sampling::validate(out));
+  return out;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Engine> engine) {
+  QHX_ASSIGN_OR_RETURN(auto runner,
+                       runtime::TextRunner::create(engine->text_spec(), engine->graphs()));
+  return std::unique_ptr<Session>(new Session(std::move(engine), std::move(runner)));
+}
+
+void Session::reset() {
+  runner_->truncate(0);
+  cached_.clear();
+  features_.clear();
+}
+
+Result<qhexrt::Output> Session::generate(const qhexrt::Prompt& prompt,
+                                         const qhexrt::GenerateConfig& config,
+                                         const qhexrt::Callbacks& callbacks) {
+  const Stopwatch since_start;
+  QHX_ASSIGN_OR_RETURN(const sampling::Config sampling,
+                       sampling_config(engine_->manifest().sampling, config));
+  QHX_ASSIGN_OR_RETURN(EncodedPrompt encoded, encode_prompt(*engine_, prompt, config));
+  sampler_.configure(sampling);
+  Turn turn(config, callbacks, std::move(encoded), engine_->tokenizer());
+  turn.since_start = since_start;
+  return generate_checked(turn);
+}
+
+Result<qhexrt::Output> Session::generate_checked(Turn& turn) {
+  qhexrt::Metrics& metrics = turn.out.metrics;
+  metrics.prompt_tokens = turn.prompt.ids.size();
+  metrics.load_ms = engine_->load_ms();
+  metrics.seed = sampler_.seed();
+  turn.stop_ids = engine_->stop_ids();
+  turn.stop_ids.insert(turn.stop_ids.end(), turn.config.stop_token_ids.begin(),
+                       turn.config.stop_token_ids.end());
+  QHX_RETURN_IF_ERROR(prepare_pictures(turn));
+  QHX_RETURN_IF_ERROR(plan(turn));
+  runner_->reset_runs();
+  Status status = encode_pictures(turn);
+  if (status.ok()) status = read_prompt(turn);
+  if (status.ok()) status = answer(turn);
+  if (status.code() == StatusCode::kCancelled) {
+    turn.end = FinishReason::kCancelled;
+    status = {};
+  }
+  QHX_RETURN_IF_ERROR(status);
+  if (const std::string rest = turn.stream.flush(); !rest.empty()) turn.tell(rest, -1, false);
+  turn.tell("", -1, true);
+  QHX_RETURN_IF_ERROR(turn.dump.ints("output_ids", turn.out.ids));
+  turn.out.text = turn.stream.text();
+  turn.out.finish_reason = *turn.end;
+  metrics.generated_tokens = turn.out.ids.size();
+  metrics.prefill_runs = runner_->runs().prefill;
+  metrics.decode_runs = runner_->runs().decode;
+  metrics.head_runs = runner_->runs().head;
+  return std::move(turn.out);
+}
+
+Status Session::prepare_pictures(Turn& turn) const {
+  const Stopwatch watch;
+  for (std::size_t i = 0; i < turn.prompt.sources.size(); ++i) {
+    auto picture = prepare_picture(*turn.prompt.sources[i], *engine_->manifest().vision);
+    if (!picture.ok()) return picture.status().with_context("picture " + std::to_string(i + 1));
+    turn.pictures.push_back(std::move(picture).value());
+  }
+  turn.out.metrics.image_ms = watch.ms();
+  return {};
+}
+
+std::vector<Session::Key> Session::keys_of(const Turn& turn) const {
+  std::vector<Key> keys;
+  keys.reserve(engine_->text_spec().context);
+  for (const std::int32_t id : turn.prompt.ids)
+    keys.emplace_back(0, static_cast<std::uint32_t>(id));
+  for (std::size_t i = 0; i < turn.pictures.size(); ++i) {
+    const text::TextRange range = turn.prompt.pictures[i];
+    const Hash128 content = turn.pictures[i].content;
+    // The high bit keeps pictures apart from plain ids; the place goes into the other half.
+    for (std::size_t at = range.begin; at < range.end; ++at)
+      keys[at] = {content.high | (std::uint64_t{1} << 63), content.low + (at - range.begin)};
+  }
+  return keys;
+}
+
+// What of the cache can stay, and how the rest is run.
+Status Session::plan(Turn& turn) {
+  turn.keys = keys_of(turn);
+  const auto differ =
+      std::mismatch(turn.keys.begin(), turn.keys.end(), cached_.begin(), cached_.end());
+  const auto common = static_cast<std::size_t>(differ.first - turn.keys.begin());
+  const std::size_t images_end = turn.prompt.pictures.empty() ? 0 : turn.prompt.pictures.back().end;
+  const runtime::TextSpec& spec = engine_->text_spec();
+  turn.start = runtime::usable_prefix(spec, turn.keys.size(), common, images_end);
+  QHX_ASSIGN_OR_RETURN(turn.chunks,
+                       runtime::plan_chunks(spec, turn.keys.size(), turn.start, images_end));
+  turn.out.metrics.reused_tokens = turn.start;
+  return {};
+}
+
+Status Session::encode_pictures(Turn& turn) {
+  const Stopwatch watch;
+  decltype(features_) kept;
+  for (std::size_t i = 0; i < turn.pictures.size(); ++i) {
+    const PreparedPicture& picture = turn.pictures[i];
+    const text::TextRange range = turn.prompt.pictures[i];
+    if (const auto known = features_.find(picture.content); known != features_.end())
+      kept.insert(*known);
+    if (range.end <= turn.start) continue;  // all of it is in the cache
+    if (!kept.contains(picture.content)) {
+      if (turn.cancel_asked()) return cancelled("stopped before a picture");
+      PictureDump dump(turn.dump, i);
+      QHX_RETURN_IF_ERROR(dump.pixels(picture.image));
+      QHX_ASSIGN_OR_RETURN(
+          runtime::ImageFeatures features,
+          engine_->vision()->encode(picture.image, turn.dump.on() ? &dump : nullptr));
+      kept[picture.content] = std::make_shared<const runtime::ImageFeatures>(std::move(features));
+      ++turn.out.metrics.vision_runs;
+    }
+    turn.images.push_back({range.begin, kept[picture.content]});
+  }
+  features_ = std::move(kept);
+  turn.out.metrics.vision_ms = watch.ms();
+  return {};
+}
+
+Status Session::read_prompt(Turn& turn) {
+  const EncodedPrompt& prompt = turn.prompt;
+  QHX_RETURN_IF_ERROR(turn.dump.ints("position_ids", prompt.positions, 3));
+  QHX_RETURN_IF_ERROR(turn.dump.ints("input_ids", prompt.ids));
+  const Stopwatch watch;
+  runner_->truncate(turn.start);
+  const Status status = runtime::run_prompt(*runner_, engine_->embeddings(),
+                                            {prompt.ids, prompt.positions, turn.images},
+                                            turn.chunks, turn.callbacks.should_cancel);
+  cached_.assign(turn.keys.begin(),
+                 turn.keys.begin() + static_cast<std::ptrdiff_t>(runner_->cached()));
+  cached_.reserve(engine_->text_spec().context);
+  turn.out.metrics.prefill_ms = watch.ms();
+  QHX_RETURN_IF_ERROR(status);
+  return turn.dump.floats("hidden_prefill", runner_->hidden());
+}
+
+Status Session::answer(Turn& turn) {
+  turn.history.reserve(engine_->text_spec().context + 1);
+  turn.history = turn.prompt.ids;
+  if (turn.config.max_new_tokens == 0) turn.end = FinishReason::kLength;
+  const Stopwatch first;
+  std::optional<Stopwatch> rest;
+  while (!turn.end) {
+    if (turn.cancel_asked()) return cancelled("stopped while answering");
+    if (!turn.out.ids.empty()) QHX_RETURN_IF_ERROR(feed(turn, turn.out.ids.back()));
+    QHX_RETURN_IF_ERROR(next_token(turn));
+    if (rest) continue;
+    turn.out.metrics.prefill_ms += first.ms();
+    rest.emplace();
+  }
+  if (rest) turn.out.metrics.decode_ms = rest->ms();
+  return {};
+}
+
+Status Session::next_token(Turn& turn) {
+  QHX_ASSIGN_OR_RETURN(const std::span<const float> logits, runner_->run_head());
+  QHX_RETURN_IF_ERROR(turn.dump.logits(turn.out.ids.size(), logits));
+  QHX_ASSIGN_OR_RETURN(const std::int32_t id, sampler_.next(logits, turn.history));
+  turn.out.ids.push_back(id);
+  turn.history.push_back(id);
+  if (turn.out.ids.size() == 1) turn.out.metrics.ttft_ms = turn.since_start.ms();
+  const bool stop =
+      std::find(turn.stop_ids.begin(), turn.stop_ids.end(), id) != turn.stop_ids.end();
+  const std::string piece = stop ? std::string() : turn.stream.push(id);
+  if (stop) {
+    turn.end = FinishReason::kStop;
+  } else if (turn.stream.stopped()) {
+    turn.end = FinishReason::kStopString;
+  } else if (turn.out.ids.size() >= turn.config.max_new_tokens) {
+    turn.end = FinishReason::kLength;
+  } else if (turn.history.size() >= engine_->text_spec().context) {
+    turn.end = FinishReason::kContext;
+  }
+  turn.tell(piece, id, false);
+  return {};
+}
+
+// A generated token through the decode graph.
+Status Session::feed(Turn& turn, std::int32_t id) {
+  const auto at = static_cast<std::int32_t>(runner_->cached()) + turn.prompt.position_delta;
+  QHX_RETURN_IF_ERROR(engine_->embeddings().row(id, runner_->decode().x(0)));
+  QHX_RETURN_IF_ERROR(runner_->run_decode({at, at, at}));
+  cached_.emplace_back(0, static_cast<std::uint32_t>(id));
+  return {};
+}
+
+}  // namespace qhx::engine
