@@ -18,7 +18,7 @@ SAMPLES = os.path.join(qhx.HERE, "samples")
 
 def speeds(metrics):
     return (f"vision {metrics['vision_ms']:.0f} ms, first token {metrics['ttft_ms']:.0f} ms, "
-            f"prefill {metrics['prefill_tok_s']:.0f} tok/s, decode {metrics['decode_tok_s']:.0f} tok/s")
+            f"prefill {metrics['prefill_tokens_per_s']:.0f} tok/s, decode {metrics['decode_tokens_per_s']:.0f} tok/s")
 
 
 def ask_own(bundle, image, prompt):
@@ -40,7 +40,7 @@ def ask_samples(bundle):
             print(f"  {q['question']}\n    {'ok   ' if right[-1] else 'WRONG'} {answer['text']}"
                   + ("" if right[-1] else f"\n    true: {q['answer']}"), flush=True)
     middle = {key: statistics.median(run[key] for run in runs)
-              for key in ("vision_ms", "ttft_ms", "prefill_tok_s", "decode_tok_s")}
+              for key in ("vision_ms", "ttft_ms", "prefill_tokens_per_s", "decode_tokens_per_s")}
     print(f"\n{sum(right)} of {len(right)} answers are exactly the true one. Medians: {speeds(middle)}.")
 
 
