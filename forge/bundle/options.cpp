@@ -107,15 +107,15 @@ PatchGrid patch_grid(const ForgeOptions& options, const hf::ModelConfig& config)
 }
 
 std::string model_name(const hf::ModelConfig& config) {
-  double count = 0;
+  double all = 0, text = 0;
   for (const hf::ExpectedTensor& tensor : hf::expected_tensors(config)) {
-    if (tensor.name.starts_with("model.visual.")) continue;
     double elements = 1;
     for (const std::size_t extent : tensor.shape) elements *= static_cast<double>(extent);
-    count += elements;
+    all += elements;
+    if (!tensor.name.starts_with("model.visual.")) text += elements;
   }
-  const bool billions = count >= 0.5e9;
-  const double rounded = std::max(1.0, std::round(count / (billions ? 1e9 : 1e6)));
+  const bool billions = all >= 0.5e9;
+  const double rounded = std::max(1.0, std::round(billions ? text / 1e9 : all / 1e6));
   return "qwen3vl-" + std::to_string(static_cast<long>(rounded)) + (billions ? "b" : "m");
 }
 

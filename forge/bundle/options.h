@@ -61,8 +61,9 @@ Status validate(const ForgeOptions& options, const hf::ModelConfig& config);
 std::uint32_t prefill_rows(const ForgeOptions& options);
 PatchGrid patch_grid(const ForgeOptions& options, const hf::ModelConfig& config);
 
-// "qwen3vl-2b": the text model's parameters, in billions, rounded; below half a billion in
-// millions, "qwen3vl-4m".
+// "qwen3vl-2b": the text model's parameters in billions, rounded, which is how the family's sizes
+// are called. A model of less than half a billion parameters is named by all of them, in millions:
+// "qwen3vl-4m".
 std::string model_name(const hf::ModelConfig& config);
 
 // File names inside the bundle.

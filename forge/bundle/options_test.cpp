@@ -1,0 +1,90 @@
+#include "forge/bundle/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "forge/bundle/test_checkpoint.h"
+
+namespace qhx::forge {
+namespace {
+
+using ::testing::HasSubstr;
+
+hf::ModelConfig config_of(const nlohmann::json& json) {
+  return std::move(hf::parse_config(json.dump(), "", "")).value();
+}
+
+TEST(ImageSize, IsASideOrWidthTimesHeight) {
+  EXPECT_EQ(*parse_image_size("512"), (ImageSize{512, 512}));
+  EXPECT_EQ(*parse_image_size("704x480"), (ImageSize{704, 480}));
+  EXPECT_EQ(to_string({704, 480}), "704x480");
+  EXPECT_EQ(to_string({64, 64}), "64");
+  for (const char* bad : {"", "0", "x", "64x", "x64", "-64", "64x0", "64x64x64", "64 x 64", "6e2",
+                          "99999999999", "16416", "512px"}) {
+    EXPECT_EQ(parse_image_size(bad).status().code(), StatusCode::kInvalidArgument) << bad;
+  }
+}
+
+TEST(Target, OnlyTheCpuIsSupported) {
+  EXPECT_EQ(parse_target("cpu")->activation, QNN_DATATYPE_FLOAT_32);
+  EXPECT_EQ(parse_target("v79").status().code(), StatusCode::kUnsupported);
+  EXPECT_THAT(parse_target("v79").status().message(), HasSubstr("not supported by this build"));
+  EXPECT_EQ(parse_target("gpu").status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST(WeightFormat, IsF16OrW8) {
+  EXPECT_EQ(*parse_weight_format("f16"), WeightFormat::kF16);
+  EXPECT_EQ(*parse_weight_format("w8"), WeightFormat::kW8);
+  EXPECT_EQ(parse_weight_format("w3").status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST(Validate, KnowsTheLimits) {
+  const hf::ModelConfig config = config_of(make_config({}));
+  ForgeOptions options;
+  options.image = {64, 96};  // 6 tokens
+  options.context_rows = 6 + kTextRows;
+  EXPECT_TRUE(validate(options, config).ok());
+  EXPECT_EQ(prefill_rows(options), 6 + kTextRows) << "the default is cut to the context";
+  --options.context_rows;
+  EXPECT_THAT(validate(options, config).message(), HasSubstr("takes 6 tokens"));
+  options.context_rows = 100;
+  options.prefill_rows = 101;
+  EXPECT_THAT(validate(options, config).message(), HasSubstr("--prefill 101"));
+  options.prefill_rows = 0;
+  options.context_rows = 262145;
+  EXPECT_THAT(validate(options, config).message(), HasSubstr("at most 262144"));
+  options.context_rows = 4096;
+  EXPECT_EQ(prefill_rows(options), kDefaultPrefillRows);
+  options.image = {64, 80};
+  EXPECT_THAT(validate(options, config).message(), HasSubstr("multiples of 32"));
+  options.image = {64, 64};
+  for (const char* bad : {"a/b", ".hidden", "a b", "\xC3\xA4"}) {
+    options.name = bad;
+    EXPECT_EQ(validate(options, config).code(), StatusCode::kInvalidArgument) << bad;
+  }
+}
+
+TEST(ModelName, ComesFromTheSize) {
+  nlohmann::json config = make_config({});
+  EXPECT_EQ(model_name(config_of(config)), "qwen3vl-1m");
+  config["vision_config"]["hidden_size"] = 1280;  // four million in all
+  EXPECT_THAT(model_name(config_of(config)), ::testing::MatchesRegex("qwen3vl-[0-9]+m"));
+  config["text_config"]["vocab_size"] = 151936;
+  config["text_config"]["hidden_size"] = config["vision_config"]["out_hidden_size"] = 2048;
+  config["text_config"]["intermediate_size"] = 6144;
+  config["text_config"]["num_hidden_layers"] = 28;
+  config["text_config"]["num_attention_heads"] = 64;
+  config["text_config"]["num_key_value_heads"] = 32;
+  EXPECT_EQ(model_name(config_of(config)), "qwen3vl-2b");
+}
+
+TEST(BundleNames, FollowTheImageSize) {
+  const BundleNames names("m", {704, 480});
+  EXPECT_EQ(names.vision, "vis_native_704x480.bin");
+  EXPECT_EQ(names.llm, "llm_shared_704x480.bin");
+  EXPECT_EQ(names.vlm_manifest, "m-vlm-704x480.json");
+  EXPECT_EQ(names.text_manifest, "m-text-704x480.json");
+}
+
+}  // namespace
+}  // namespace qhx::forge
