@@ -108,6 +108,7 @@ def make_mini(tokenizer, target):
                   "logits_000": golden["decode.logits"][0]}
         for name, array in arrays.items():
             np.save(target / f"{name}.npy", np.ascontiguousarray(array))
+        (target / "input_ids.json").write_text(json.dumps(meta["input_ids"]) + "\n")
 
 
 def main():
