@@ -37,11 +37,13 @@ $(VENV)/.test-tools: tests/requirements.txt tools/setup/make_venv.sh
 
 test: build $(VENV)/.test-tools
 	@cmake -B $(BUILD) -DQHX_TEST_PYTHON=$(abspath $(VENV))/bin/python > $(BUILD)/configure.log || { cat $(BUILD)/configure.log; exit 1; }
-	@ctest --preset release -j $(JOBS)
+	@export QHX_HTP_LIB_DIR=$$($(VENV)/bin/python tools/setup/find_htp_libraries.py); \
+	[[ -n $$QHX_HTP_LIB_DIR ]] || echo "No vendor QNN libraries: the tests against them are SKIPPED"; \
+	ctest --preset release -j $(JOBS)
 
 test-hf: test
 	@tools/setup/make_venv.sh $(VENV) hf
-	@$(VENV)/bin/python tests/goldens/hf_parity.py --build $(BUILD)
+	@$(VENV)/bin/python tests/parity/hf_parity.py --build $(BUILD)
 
 demo: build
 	@python3 demo/demo.py --build $(BUILD) --prompt "$(PROMPT)" $(if $(IMAGE),--image "$(IMAGE)")
