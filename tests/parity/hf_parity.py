@@ -52,7 +52,7 @@ def main():
             sys.exit("the golden sets could not be made")
         folders = sorted(f for f in sets.iterdir() if f.is_dir())
         for folder in folders:
-            if run(TESTS / "goldens/check_reference.py", "--program", f"{a.build}/bin/qhx_reference", folder):
+            if run(TESTS / "goldens/check_reference.py", f"{a.build}/bin/qhx_reference", folder):
                 failed.append(f"reference: {folder.name}")
         for weights in ("f16", "w8"):
             if run(TESTS / "parity/check_bundle.py", "--build", a.build, "--weights", weights, *folders):
