@@ -17,7 +17,7 @@
 
 namespace qhx::cpu::QHX_TARGET {
 
-constexpr std::size_t kQueryRows = 96;
+constexpr std::size_t kQueryRows = 192;
 constexpr std::size_t kKeyColumns = 128;
 constexpr std::size_t kDirectRows = 4;
 constexpr float kMaskedOut = -30000.0f;
@@ -446,9 +446,11 @@ static void attend_block(const AttentionArgs& args, const QueryBlock& block,
 
 static void attention(const AttentionArgs& args, void* scratch) {
   const AttentionScratch a = carve(static_cast<float*>(scratch), args.head_dim);
-  const std::size_t heads_at_once = least(args.heads, kQueryRows);
+  // Under a mask, fewer rows at a time: more columns are then hidden from all of them and skipped.
+  const std::size_t rows_at_once = args.mask == nullptr ? kQueryRows : kQueryRows / 2;
+  const std::size_t heads_at_once = least(args.heads, rows_at_once);
   if (heads_at_once == 0) return;
-  const std::size_t tokens_at_once = kQueryRows / heads_at_once;
+  const std::size_t tokens_at_once = rows_at_once / heads_at_once;
   QueryBlock block;
   for (block.head = 0; block.head < args.heads; block.head += heads_at_once) {
     block.heads = least(heads_at_once, args.heads - block.head);

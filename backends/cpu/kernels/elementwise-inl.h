@@ -94,14 +94,18 @@ static void narrow_f32(const float* from, std::uint16_t* to, std::size_t n) {
   if (i < n) store_f16_n(to + i, load_n(from + i, n - i), n - i);
 }
 
-// Two passes: the largest value by vectors, then the first place it stands at, which most often
-// comes early enough.
+// Two passes by vectors: the largest value, then the first chunk that holds it.
 static std::size_t argmax(const float* x, std::size_t n) {
+  constexpr std::size_t kChunk = 1024;
   const float best = largest(x, n);
-  for (std::size_t i = 0; i < n; ++i) {
-    if (x[i] == best) return i;
+  for (std::size_t begin = 0; begin < n; begin += kChunk) {
+    const std::size_t count = n - begin < kChunk ? n - begin : kChunk;
+    if (!(largest(x + begin, count) == best)) continue;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (x[begin + i] == best) return begin + i;
+    }
   }
-  return 0;
+  return 0;  // every element is NaN
 }
 
 }  // namespace qhx::cpu::QHX_TARGET

@@ -27,5 +27,7 @@
 #include "kernels/kernel_table.h"
 
 #define QHX_INLINE static inline __attribute__((always_inline))
+#ifndef QHX_UNROLL
 // Fully unrolled, or arrays of accumulators would live in memory.
 #define QHX_UNROLL _Pragma("GCC unroll 16")
+#endif

@@ -4,6 +4,11 @@
 #include <cmath>
 
 #include "base/f16.h"
+
+// Loops over the 16 channels of a panel stay loops here; the compiler may vectorise them as a
+// whole.
+#define QHX_UNROLL
+
 #include "kernels/simd/common.h"
 
 namespace qhx::cpu::QHX_TARGET {
