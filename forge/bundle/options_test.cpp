@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "forge/bundle/test_checkpoint.h"
+#include "random_checkpoint.h"
 
 namespace qhx::forge {
 namespace {
@@ -65,17 +66,21 @@ TEST(Validate, KnowsTheLimits) {
 }
 
 TEST(ModelName, ComesFromTheSize) {
-  nlohmann::json config = make_config({});
-  EXPECT_EQ(model_name(config_of(config)), "qwen3vl-1m");
-  config["vision_config"]["hidden_size"] = 1280;  // four million in all
-  EXPECT_THAT(model_name(config_of(config)), ::testing::MatchesRegex("qwen3vl-[0-9]+m"));
-  config["text_config"]["vocab_size"] = 151936;
-  config["text_config"]["hidden_size"] = config["vision_config"]["out_hidden_size"] = 2048;
-  config["text_config"]["intermediate_size"] = 6144;
-  config["text_config"]["num_hidden_layers"] = 28;
-  config["text_config"]["num_attention_heads"] = 64;
-  config["text_config"]["num_key_value_heads"] = 32;
-  EXPECT_EQ(model_name(config_of(config)), "qwen3vl-2b");
+  EXPECT_EQ(model_name(config_of(make_config({}))), "qwen3vl-1m");
+  for (const char* size : {"2b", "4b"}) {
+    EXPECT_EQ(model_name(config_of(*tools::preset_config(size))), "qwen3vl-" + std::string(size));
+  }
+}
+
+TEST(ModelName, PresetHasThePublishedCheckpointsSize) {
+  std::size_t count = 0;
+  for (const hf::ExpectedTensor& tensor :
+       hf::expected_tensors(config_of(*tools::preset_config("2b")))) {
+    std::size_t elements = 1;
+    for (const std::size_t extent : tensor.shape) elements *= extent;
+    count += elements;
+  }
+  EXPECT_EQ(count, 2127532032u);
 }
 
 TEST(BundleNames, FollowTheImageSize) {
