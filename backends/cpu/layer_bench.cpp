@@ -1,8 +1,10 @@
 // Times of pieces of a 2B-shaped model through the library's C interface: layer_bench [threads].
-// One line each: piece, median milliseconds of several runs.
+// One line each: piece, median milliseconds of several runs, and, less disturbed by other programs,
+// CPU time of all threads for a run.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <string>
 
 #include "testing/client.h"
@@ -11,20 +13,28 @@
 namespace qhx::cpu::testing {
 namespace {
 
-double median_ms(Executor& executor, int runs) {
+struct Time {
+  double wall_ms, cpu_ms;
+};
+
+Time time_of(Executor& executor, int runs) {
   std::vector<double> times;
-  for (int i = 0; i < runs; ++i) {
+  double cpu_ms = 0;
+  for (int i = 0; i <= runs; ++i) {
     const auto start = std::chrono::steady_clock::now();
+    const std::clock_t cpu_start = std::clock();
     if (executor.run() != 0) {
       std::fprintf(stderr, "%s", Client::take_log().c_str());
-      return -1;
+      return {};
     }
+    if (i == 0) continue;  // the first allocates and touches memory
+    cpu_ms += 1000.0 * static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC;
     times.push_back(
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
             .count());
   }
   std::sort(times.begin(), times.end());
-  return times[times.size() / 2];
+  return {times[times.size() / 2], cpu_ms / runs};
 }
 
 void print_nodes(Client& client, Executor& executor) {
@@ -66,9 +76,9 @@ void bench_decoder(Client& client, std::uint32_t tokens, std::uint32_t past, Wei
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   Executor executor(graph.handle(), decoder.edges.inputs, decoder.edges.outputs);
   for (const auto& [name, values] : decoder_inputs(shape, past, 2)) executor.set(name, values);
-  const double time = median_ms(executor, tokens == 1 ? 41 : 7);
-  std::printf("decoder layer %s, T=%u, past %u of 1024: %.3f ms (finalize %.0f ms)\n", label,
-              tokens, past, time, finalize);
+  const Time time = time_of(executor, tokens == 1 ? 41 : 7);
+  std::printf("decoder layer %s, T=%u, past %u of 1024: %.3f ms, cpu %.3f ms (finalize %.0f ms)\n", label,
+              tokens, past, time.wall_ms, time.cpu_ms, finalize);
   print_nodes(client, executor);
 }
 
@@ -88,7 +98,9 @@ void bench_vision(Client& client, WeightForm form, const char* label) {
   }
   Executor executor(graph.handle(), vision.edges.inputs, vision.edges.outputs);
   executor.set("patches", Random(3).values(1024 * 1024, -1, 1));
-  std::printf("vision block and merger %s, 1024 patches: %.1f ms\n", label, median_ms(executor, 5));
+  const Time time = time_of(executor, 5);
+  std::printf("vision block and merger %s, 1024 patches: %.1f ms, cpu %.1f ms\n", label,
+              time.wall_ms, time.cpu_ms);
   print_nodes(client, executor);
 }
 

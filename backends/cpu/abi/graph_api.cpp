@@ -220,8 +220,9 @@ Status bind_edges(const Graph& graph, const std::vector<int>& edges,
 Qnn_ErrorHandle_t run(const GraphObject& object, std::span<const Qnn_Tensor_t> inputs,
                       std::span<const Qnn_Tensor_t> outputs, Profile* profile) {
   const Graph& graph = *object.graph->executable();
-  std::vector<const void*> in;
-  std::vector<void*> out;
+  // Kept by each thread, so that executing again allocates nothing.
+  thread_local std::vector<const void*> in;
+  thread_local std::vector<void*> out;
   Status status = bind_edges(graph, graph.inputs, inputs, "inputs", in);
   if (status.ok()) status = bind_edges(graph, graph.outputs, outputs, "outputs", out);
   if (!status.ok()) return fail(object, QNN_GRAPH_ERROR_INVALID_ARGUMENT, "graphExecute", status);
