@@ -175,9 +175,6 @@ Result<std::shared_ptr<const BinaryImage>> Context::binary(const std::string& bu
   return image_;
 }
 
-std::uint32_t Context::next_tensor_id() {
-  const std::lock_guard lock(mutex_);
-  return ++last_tensor_id_;
-}
+std::uint32_t Context::next_tensor_id() { return ++last_tensor_id_; }
 
 }  // namespace qhx::cpu

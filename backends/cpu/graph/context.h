@@ -2,6 +2,7 @@
 // binary, then executed.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -93,7 +94,8 @@ class Context {
   ConstantPool constants_;
   mutable std::mutex mutex_;
   bool from_binary_ = false;
-  std::uint32_t last_tensor_id_ = 0;
+  std::atomic<std::uint32_t> last_tensor_id_ =
+      0;  // not under mutex_: graphs take ids while they are locked
   std::vector<std::shared_ptr<ClientGraph>> graphs_;
   std::shared_ptr<const BinaryImage> image_;
 };
