@@ -1,0 +1,61 @@
+#include "generate_args.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace qhx::tools {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::vector<std::string> with(std::vector<std::string> more, std::string prompt = "Hi") {
+  std::vector<std::string> args = {"m.json", "htp", "sys", "dir", "7", std::move(prompt)};
+  args.insert(args.end(), more.begin(), more.end());
+  return args;
+}
+
+TEST(GenerateArgs, SixOrSevenPositionals) {
+  const auto six = parse_generate_args(with({}));
+  ASSERT_TRUE(six.ok()) << six.status();
+  EXPECT_EQ(six->engine.manifest, "m.json");
+  EXPECT_EQ(six->engine.backend_library, "htp");
+  EXPECT_EQ(six->engine.system_library, "sys");
+  EXPECT_EQ(six->engine.folder, "dir");
+  EXPECT_EQ(six->config.max_new_tokens, 7u);
+  EXPECT_EQ(six->prompt, "Hi");
+  EXPECT_EQ(six->image, "");
+  EXPECT_EQ(parse_generate_args(with({"a.jpg"}))->image, "a.jpg");
+  EXPECT_FALSE(parse_generate_args(with({"a.jpg", "b.jpg"})).ok());
+}
+
+TEST(GenerateArgs, FlagsStandAnywhere) {
+  const auto args = parse_generate_args({"--temperature=0.5", "m", "h", "--stop", "-x", "s", "d",
+                                         "--json", "1", "p", "--stop=b", "--system", "", "--top-k",
+                                         "5", "--seed", "18446744073709551615", "--dump", "out"});
+  ASSERT_TRUE(args.ok()) << args.status();
+  EXPECT_EQ(args->config.temperature, 0.5f);
+  EXPECT_THAT(args->config.stop_strings, ElementsAre("-x", "b"));
+  EXPECT_EQ(args->system, "");
+  EXPECT_TRUE(args->json);
+  EXPECT_EQ(args->config.top_k, 5);
+  EXPECT_EQ(args->config.seed, UINT64_MAX);
+  EXPECT_EQ(args->config.dump_folder, "out");
+  EXPECT_FALSE(args->config.top_p.has_value());
+}
+
+TEST(GenerateArgs, PromptsThatBeginWithADash) {
+  for (const char* prompt : {"-5 degrees", "- item", "-", "---", "--what is this?", "-1", "--a.b"})
+    EXPECT_EQ(parse_generate_args(with({}, prompt))->prompt, prompt);
+  EXPECT_THAT(parse_generate_args(with({}, "--what")).status().message(), HasSubstr("--what"));
+  EXPECT_EQ(parse_generate_args({"m", "h", "s", "d", "1", "--", "--json"})->prompt, "--json");
+}
+
+TEST(GenerateArgs, HelpAndVersionNeedNothingElse) {
+  EXPECT_TRUE(parse_generate_args({"--help"})->help);
+  EXPECT_TRUE(parse_generate_args({"--version"})->version);
+  EXPECT_THAT(generate_usage(), HasSubstr("--repetition-penalty X"));
+}
+
+}  // namespace
+}  // namespace qhx::tools
