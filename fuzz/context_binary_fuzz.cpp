@@ -5,12 +5,15 @@
 // stop every mutation. The tail is zeros, so seeds with sections hold the checksums of zeros.
 #include <cstdint>
 #include <cstring>
+#include <nlohmann/json.hpp>
+#include <random>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "base/hash.h"
 #include "graph/binary_format.h"
 #include "graph/binary_reader.h"
+#include "graph/cbor.h"
 #include "graph/program.h"
 #include "kernels/kernels.h"
 
@@ -69,7 +72,49 @@ void execute(const std::shared_ptr<const qhx::cpu::Graph>& graph) {
   static_cast<void>((*program)->execute(inputs, outputs).ok());
 }
 
+// Numbers, lists of numbers and texts anywhere below `json`.
+void collect_leaves(nlohmann::json& json, std::vector<nlohmann::json*>& leaves) {
+  if (!json.is_structured()) leaves.push_back(&json);
+  for (auto& item : json) {
+    if (json.is_structured()) collect_leaves(item, leaves);
+  }
+}
+
+// A value near the old one, one that sits on a limit, or that of another place.
+nlohmann::json changed(const std::vector<nlohmann::json*>& leaves, std::size_t at,
+                       std::mt19937& random) {
+  const nlohmann::json& old = *leaves[at];
+  if (random() % 4 == 0 || !old.is_number_integer()) return *leaves[random() % leaves.size()];
+  constexpr std::int64_t kLimits[] = {-1, 0,   1,     2,       3,          7,          8,
+                                      16, 255, 65535, 1 << 30, 0x7FFFFFFF, 0xFFFFFFFF, 1ll << 40};
+  if (random() % 2 == 0) return kLimits[random() % std::size(kLimits)];
+  return old.get<std::int64_t>() + static_cast<std::int64_t>(random() % 5) - 2;
+}
+
 }  // namespace
+
+extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t capacity);
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
+                                               std::size_t capacity, unsigned seed) {
+  std::mt19937 random(seed);
+  if (size <= 3 || data[0] % 2 == 0 || random() % 2 == 0)
+    return LLVMFuzzerMutate(data, size, capacity);
+  auto parsed = qhx::cpu::parse_cbor(std::as_bytes(std::span(data + 3, size - 3)));
+  if (!parsed.ok()) return LLVMFuzzerMutate(data, size, capacity);
+  nlohmann::json json = std::move(parsed).value();
+  std::vector<nlohmann::json*> leaves;
+  collect_leaves(json, leaves);
+  if (leaves.empty()) return LLVMFuzzerMutate(data, size, capacity);
+  for (unsigned changes = 1 + random() % 3; changes > 0; --changes) {
+    const std::size_t at = random() % leaves.size();
+    *leaves[at] = changed(leaves, at, random);
+  }
+  const std::vector<std::uint8_t> bytes = nlohmann::json::to_cbor(json);
+  if (bytes.size() + 3 > capacity) return size;
+  std::memcpy(data + 3, bytes.data(), bytes.size());
+  return bytes.size() + 3;
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 3) return 0;

@@ -349,6 +349,9 @@ TEST_F(RefusalTest, ShapesTypesAndParameters) {
                  "expected each axis once");
   expect_refused("Convert", {x_}, {same}, {}, "unknown operation");
   expect_refused("qhx.Silu", {x_}, {same}, {}, "unknown operation");
+  expect_refused("StridedSlice", {x_}, {same},
+                 {signed_list("ranges", {0, 1, 1, 0, 1, 1, 0, 2, 0, 0, 16, 1}, {4, 3})},
+                 "nothing selected on axis 2");
   expect_refused("Tile", {x_}, {same}, {list("multiples", {0, 1, 1, 1})}, "out of range");
 }
 

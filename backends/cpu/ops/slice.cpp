@@ -70,7 +70,10 @@ struct Range {
 // Range of axis `d`: count 0 if it selects nothing or leaves the dimension.
 Range range_of(const std::vector<std::int64_t>& ranges, std::size_t d, std::int64_t size) {
   const std::int64_t begin = ranges[3 * d], end = ranges[3 * d + 1], stride = ranges[3 * d + 2];
-  if (stride == 0 || begin < 0 || begin >= size || end < -1 || end > size) return {0, 0, 0};
+  constexpr std::int64_t kMostStride = std::int64_t{1} << 32;  // as far as any dimension reaches
+  if (stride == 0 || stride < -kMostStride || stride > kMostStride || begin < 0 || begin >= size ||
+      end < -1 || end > size)
+    return {0, 0, 0};
   const std::int64_t distance = stride > 0 ? end - begin : begin - end;
   const std::int64_t step = stride > 0 ? stride : -stride;
   return {begin, stride, distance <= 0 ? 0 : (distance + step - 1) / step};
