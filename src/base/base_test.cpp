@@ -127,7 +127,8 @@ TEST(Hash, KnownVectors) {
 }
 
 TEST(AlignedBufferTest, IsAlignedAndZero) {
-  for (const std::size_t size : {1u, 63u, 64u, 65u, 1000003u}) {
+  for (const std::size_t size :
+       {1u, 63u, 64u, 65u, 1000003u, (1u << 20) - 1, 1u << 20, (1u << 20) + 1}) {
     AlignedBuffer buffer(size);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % AlignedBuffer::kAlignment, 0u);
     EXPECT_TRUE(std::all_of(buffer.bytes().begin(), buffer.bytes().end(),
