@@ -58,8 +58,8 @@ Result<manifest::Chat> make_chat(const AddedTokens& tokens, const hf::ModelConfi
   chat.system = turn("system");
   chat.user = turn("user");
   chat.assistant = turn("assistant");
-  // A tool's answer stands in a user turn.
-  chat.tool = {chat.user.first + "<tool_response>\n", "\n</tool_response>" + chat.user.second};
+  // Around one answer: the user turn that holds the answers is the renderer's to open and close.
+  chat.tool = {"\n<tool_response>\n", "\n</tool_response>"};
   QHX_ASSIGN_OR_RETURN(chat.vision_start,
                        tokens.text_of(config.vision_start_token_id, "vision_start_token_id"));
   QHX_ASSIGN_OR_RETURN(chat.vision_pad, tokens.text_of(config.image_token_id, "image_token_id"));

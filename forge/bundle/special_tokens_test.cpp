@@ -27,6 +27,9 @@ TEST(SpecialTokens, ChatIsMadeOfTheTokenizersOwnTexts) {
   EXPECT_EQ(tokens->max_id(), 14);
   const auto chat = make_chat(*tokens, config());
   ASSERT_TRUE(chat.ok()) << chat.status();
+  // Around one answer only: the renderer opens the user turn that neighbouring answers share.
+  EXPECT_EQ(chat->tool.first, "\n<tool_response>\n");
+  EXPECT_EQ(chat->tool.second, "\n</tool_response>");
   EXPECT_TRUE(chat->present);
   EXPECT_EQ(chat->system.first, "<|im_start|>system\n");
   EXPECT_EQ(chat->user.first, "<|im_start|>user\n");
