@@ -25,8 +25,10 @@ case "${1:-}" in
 esac
 
 missing=()
+native=$(dpkg --print-architecture)
 for package in "${packages[@]}"; do
-  status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+  [[ $package == *:* ]] && exact=$package || exact=$package:$native
+  status=$(dpkg-query -W -f '${Status}' "$exact" 2>/dev/null || true)
   [[ $status == "install ok installed" ]] || missing+=("$package")
 done
 [[ ${#missing[@]} -eq 0 ]] && exit 0
