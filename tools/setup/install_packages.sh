@@ -27,9 +27,10 @@ esac
 missing=()
 native=$(dpkg --print-architecture)
 for package in "${packages[@]}"; do
-  [[ $package == *:* ]] && exact=$package || exact=$package:$native
-  status=$(dpkg-query -W -f '${Status}' "$exact" 2>/dev/null || true)
-  [[ $status == "install ok installed" ]] || missing+=("$package")
+  [[ $package == *:* ]] && architecture=${package#*:} || architecture=$native
+  # One line for each architecture it is installed for.
+  dpkg-query -W -f '${Architecture} ${Status}\n' "$package" 2>/dev/null |
+    grep -qE "^($architecture|all) install ok installed$" || missing+=("$package")
 done
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 
