@@ -62,10 +62,11 @@ def table(rows, answers):
     return {skill: dict(n=len(v), exact=round(sum(v) / len(v), 4)) for skill, v in sorted(groups.items())}
 
 
-def compare(reference, score, points):
-    """Skills of `score` that fell by more than `points` hundredths below `reference`."""
+def compare(reference, score, points, size):
+    """Skills of `score` that fell by more than `points` hundredths below `reference`, eval.py's or an earlier score."""
     with open(reference, encoding="utf-8") as f:
         reference = json.load(f)
+    reference = reference.get(str(size), reference)
     with open(score, encoding="utf-8") as f:
         score = json.load(f)
     fallen = {skill: (reference[skill]["exact"], row["exact"]) for skill, row in score.items()
@@ -92,7 +93,7 @@ def main():
     p.add_argument("--points", type=float, default=1.0)
     a = p.parse_args()
     if a.score:
-        fallen = compare(a.reference, a.score, a.points)
+        fallen = compare(a.reference, a.score, a.points, a.size)
         sys.exit(f"fell by more than {a.points} points: {fallen}" if fallen else 0)
 
     bundle = qhx.Bundle(a.build, os.path.join(a.build, f"demo-bundle-{a.weights}-{a.size}"), threads=1)
