@@ -82,6 +82,9 @@ struct FileRecord {
 struct Artifacts {
   std::map<std::string, std::string>
       contexts;       // role ("vision", "llm", "lmhead") -> file; JSON {role: {"bin": file}}
+  // Files with the same graphs for libraries that run them in emulation and cannot load those of
+  // `contexts`; only roles that need one.
+  std::map<std::string, std::string> emulation;
   std::string embed;  // f16 [vocab, hidden]
   std::string tokenizer;
   std::string

@@ -71,6 +71,13 @@ std::string BackendLibrary::build_id() const {
 }
 
 bool BackendLibrary::is_qhx_cpu() const { return provider() == "QHX_CPU"; }
+bool BackendLibrary::emulates_device() const {
+#if defined(__x86_64__)
+  return !is_qhx_cpu();
+#else
+  return false;
+#endif
+}
 
 Result<std::shared_ptr<const SystemLibrary>> SystemLibrary::open(const std::string& path) {
   QHX_ASSIGN_OR_RETURN(SharedObject object, SharedObject::open(path));

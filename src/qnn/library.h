@@ -45,6 +45,8 @@ class BackendLibrary {
   // Our own CPU library: it copies static tensors when they are created and takes "qhx.*" platform
   // options.
   bool is_qhx_cpu() const;
+  // Whether it stands in for a device that this machine does not have.
+  bool emulates_device() const;
 
  private:
   BackendLibrary(SharedObject object, const QnnInterface_t* interface)

@@ -75,10 +75,14 @@ Status QnnGraphs::read_binaries(const Manifest& manifest, const BundleFiles& fil
                                 const qnn::SystemLibrary& system) {
   if (manifest.artifacts.contexts.empty())
     return unsupported("artifacts.contexts: the manifest names no context binary");
-  for (const auto& [role, file] : manifest.artifacts.contexts) {
-    const std::string key = "artifacts.contexts." + role + ".bin";
+  const auto& twins = manifest.artifacts.emulation;
+  for (const auto& [role, on_device] : manifest.artifacts.contexts) {
+    const bool twin = backend_->library().emulates_device() && twins.contains(role);
+    const std::string& file = twin ? twins.at(role) : on_device;
+    const std::string key = (twin ? "artifacts.emulation." : "artifacts.contexts.") + role + ".bin";
     auto binary = std::make_unique<Binary>();
     binary->role = role;
+    binary->emulation = twin;
     QHX_ASSIGN_OR_RETURN(binary->file, files.map(file, key));
     QHX_ASSIGN_OR_RETURN(binary->info,
                          qnn::read_binary_info(system, binary->file.bytes()).with_context(file));
@@ -181,15 +185,15 @@ const GraphInfo* QnnGraphs::info(Role role) const {
 
 Status QnnGraphs::load_context(Binary& binary) {
   if (binary.context != nullptr) return {};
-#if defined(__x86_64__)
-  // The vendor's emulation crashes on a context of several graphs over shared weights.
-  if (!backend_->library().is_qhx_cpu() && binary.info.graphs.size() > 1) {
+  // The emulation crashes on a context of several graphs over shared weights, and nothing but the
+  // manifest tells a binary of that kind from one it can load.
+  if (backend_->library().emulates_device() && !binary.emulation && binary.info.graphs.size() > 1) {
     return unsupported("context " + binary.role + ": " + backend_->library().path() +
-                       " on x86 cannot load a binary with " +
+                       " cannot load, in emulation, a binary with " +
                        std::to_string(binary.info.graphs.size()) +
-                       " graphs over shared weights; run the bundle on its device");
+                       " graphs over shared weights; run the bundle on its device, or make it again "
+                       "with \"qhx forge --emulation-twin\"");
   }
-#endif
   QHX_ASSIGN_OR_RETURN(binary.context, qnn::Context::from_binary(backend_, binary.file.bytes())
                                            .with_context("context " + binary.role));
   return {};

@@ -35,6 +35,7 @@ class QnnGraphs final : public GraphProvider {
  private:
   struct Binary {
     std::string role;  // of the manifest
+    bool emulation = false;  // the file that is there for emulation
     MappedFile file;
     qnn::BinaryInfo info;
     std::shared_ptr<qnn::Context> context;
