@@ -32,7 +32,7 @@ constexpr const char* kFooter =
 struct Arguments {
   std::string checkpoint, output, target = "cpu", weights = "w8", image = "512", name;
   std::string qnn_library, system_library;
-  std::uint32_t context_rows = 2048, prefill_rows = 0;
+  std::string context_rows = "2048", prefill_rows;
   int threads = 0;
   bool force = false, json = false, quiet = false;
 };
@@ -44,8 +44,10 @@ Result<forge::ForgeOptions> make_options(const Arguments& from) {
   QHX_ASSIGN_OR_RETURN(to.target, forge::parse_target(from.target));
   QHX_ASSIGN_OR_RETURN(to.weights, forge::parse_weight_format(from.weights));
   QHX_ASSIGN_OR_RETURN(to.image, forge::parse_image_size(from.image));
-  to.context_rows = from.context_rows;
-  to.prefill_rows = from.prefill_rows;
+  QHX_ASSIGN_OR_RETURN(to.context_rows, forge::parse_rows("--ctx", from.context_rows));
+  if (!from.prefill_rows.empty()) {
+    QHX_ASSIGN_OR_RETURN(to.prefill_rows, forge::parse_rows("--prefill", from.prefill_rows));
+  }
   to.name = from.name;
   to.force = from.force;
   to.threads = from.threads;
@@ -126,13 +128,14 @@ void add_forge_command(CLI::App& program, int& exit_code) {
                    "Picture size in pixels: a side, or WIDTHxHEIGHT; multiples of patch x merge "
                    "of the checkpoint (32)")
       ->capture_default_str();
-  command->add_option("--ctx", a.context_rows, "Tokens of context (rows of the KV cache)")
-      ->check(CLI::Range(1u, 1u << 24))
-      ->capture_default_str();
   command
-      ->add_option("--prefill", a.prefill_rows,
-                   "Prompt tokens of one prefill call (default: 320, or --ctx if that is less)")
-      ->check(CLI::Range(1u, 1u << 16));
+      ->add_option("--ctx", a.context_rows,
+                   "Tokens of context (rows of the KV cache), or several like 512,1024,2048: each "
+                   "has graphs of its own over the same weights, and the smallest that fits is run")
+      ->capture_default_str();
+  command->add_option("--prefill", a.prefill_rows,
+                      "Prompt tokens of one prefill call, or several like 32,320 (default: 320, or "
+                      "--ctx if that is less)");
   command->add_option("--name", a.name, "Model name, begins the manifests' file names");
   command->add_flag("--force", a.force, "Replace a bundle that is there, once the new one is done");
   command->add_option("--qnn-lib", a.qnn_library,

@@ -190,9 +190,9 @@ Status Parity::run_graphs(const Setting& setting) {
   const bool deepstack = !config_.vision.deepstack_layers.empty();
   QHX_ASSIGN_OR_RETURN(const std::vector<qnn::Graph> text,
                        build_text_decoder(text_context, config_, weights,
-                                          {.context_rows = kContextRows,
-                                           .graphs = {{"prefill", kPrefillRows, deepstack},
-                                                      {"decode_1", 1, false}}}));
+                                          {.graphs = {{"prefill", kPrefillRows, kContextRows,
+                                                       deepstack},
+                                                      {"decode_1", 1, kContextRows, false}}}));
   QHX_ASSIGN_OR_RETURN(const auto head_context, qnn::Context::create(backend));
   QHX_ASSIGN_OR_RETURN(const qnn::Graph head, build_lm_head(head_context, config_, weights));
 

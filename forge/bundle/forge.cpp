@@ -16,6 +16,7 @@
 #include "forge/bundle/record.h"
 #include "forge/bundle/special_tokens.h"
 #include "forge/bundle/tables.h"
+#include "forge/bundle/text_graphs.h"
 #include "forge/hf/config.h"
 #include "qnn/backend.h"
 #include "qnn/context.h"
@@ -192,10 +193,7 @@ class Forge {
 
   TextDecoderSpec text_spec() const {
     const bool deepstack = !config_.vision.deepstack_layers.empty();
-    return {.context_rows = options_.context_rows,
-            .graphs = {{prefill_name(options_), prefill_rows(options_), deepstack},
-                       {kDecodeName, 1, false}},
-            .htp = options_.target.htp};
+    return {.graphs = text_graphs(options_, deepstack), .htp = options_.target.htp};
   }
 
   using Build = std::function<Status(const std::shared_ptr<qnn::Context>&)>;

@@ -105,6 +105,9 @@ struct Step {
 struct Plan {
   std::string prefill, decode, lmhead,
       vision;  // graph names inside the contexts; prefill empty: decode over the prompt
+  // Further graphs of the decoder, for other lengths of context or of prefill calls; which is which
+  // their shapes tell. `prefill` and `decode` are those of the largest context.
+  std::vector<std::string> graphs;
   // The rest of a prompt that has at most so many tokens goes through decode, one by one, where
   // that is cheaper than a prefill call that is mostly padding. Never pictures.
   std::uint32_t decode_tail = 0;
