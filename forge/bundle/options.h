@@ -46,8 +46,8 @@ struct ForgeOptions {
   Target target;
   WeightFormat weights = WeightFormat::kW8;
   ImageSize image;
-  // Rows of the KV cache and of one prefill call, both rising. Each context has a decode graph and a
-  // prefill graph for each length of call.
+  // Rows of the KV cache and of one prefill call, both rising. Each context has a decode graph, and
+  // a prefill graph for each length of call.
   std::vector<std::uint32_t> context_rows = {2048};
   std::vector<std::uint32_t> prefill_rows;  // empty: the default, see prefill_rows()
   std::string name;                         // of the model; empty: derived from its size

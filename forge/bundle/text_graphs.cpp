@@ -17,10 +17,12 @@ std::vector<TextGraphSpec> text_graphs(const ForgeOptions& options, bool deepsta
 
 TextGraphNames text_graph_names(const ForgeOptions& options) {
   TextGraphNames names;
-  for (const TextGraphSpec& graph : text_graphs(options, false)) {
-    std::string& best = graph.rows == 1 ? names.decode : names.prefill;
-    if (!best.empty()) names.others.push_back(best);
-    best = graph.name;
+  const std::vector<TextGraphSpec> graphs = text_graphs(options, false);
+  for (const TextGraphSpec& graph : graphs)
+    (graph.rows == 1 ? names.decode : names.prefill) = graph.name;
+  for (const TextGraphSpec& graph : graphs) {
+    if (graph.name != names.decode && graph.name != names.prefill)
+      names.others.push_back(graph.name);
   }
   return names;
 }

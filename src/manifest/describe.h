@@ -2,8 +2,8 @@
 // that they cannot drift apart.
 //
 // A visitor stands for one JSON object and offers: integer(), number(), text(), texts(), choice(),
-// path(), list(), ids(), hashes(), object(), each(), steps(), names() and around(). kWrites tells the
-// writer from the reader.
+// path(), list(), ids(), hashes(), object(), each(), steps(), names() and around(). kWrites tells
+// the writer from the reader.
 #pragma once
 
 #include <limits>
