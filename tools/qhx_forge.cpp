@@ -36,8 +36,7 @@ constexpr const char* kFooter =
 // What is not given stays as the preset, or without one the default, has it.
 struct Arguments {
   std::string checkpoint, output, name, qnn_library, system_library;
-  std::optional<std::string> preset, target, weights, image;
-  std::optional<std::uint32_t> context_rows, prefill_rows;
+  std::optional<std::string> preset, target, weights, image, context_rows, prefill_rows;
   double memory_gb = 16;
   std::uint32_t finalize_timeout = 0;
   int threads = 0;
@@ -86,10 +85,15 @@ Result<forge::ForgeOptions> make_options(const Arguments& from) {
   if (from.image) {
     QHX_ASSIGN_OR_RETURN(to.image, forge::parse_image_size(*from.image));
   }
-  if (from.context_rows) to.context_rows = *from.context_rows;
+  if (from.context_rows) {
+    QHX_ASSIGN_OR_RETURN(to.context_rows, forge::parse_rows("--ctx", *from.context_rows));
+  }
   if (from.prefill_rows) {
-    to.prefill_rows = *from.prefill_rows;
-    to.prefill = to.prefill_rows > 0;
+    to.prefill = *from.prefill_rows != "0";
+    to.prefill_rows.clear();
+    if (to.prefill) {
+      QHX_ASSIGN_OR_RETURN(to.prefill_rows, forge::parse_rows("--prefill", *from.prefill_rows));
+    }
   }
   if (from.text_only) to.pictures = false;
   to.emulation_twin = from.emulation_twin;
@@ -167,46 +171,48 @@ void add_forge_command(CLI::App& program, int& exit_code) {
                       "shards; BF16, F16 or F32)");
   command->add_option("-o,--output", a.output, "Folder to make");
   command->add_option("--preset", a.preset, preset_help());
-  command->add_option("--target", a.target,
-                      "What to make it for: cpu (default), or a Hexagon architecture: v73 (SM8550), "
-                      "v75 (SM8650), v79 (SM8750), v81 (SM8850)");
+  command->add_option(
+      "--target", a.target,
+      "What to make it for: cpu (default), or a Hexagon architecture: v73 (SM8550), "
+      "v75 (SM8650), v79 (SM8750), v81 (SM8850)");
   command->add_option("--weights", a.weights,
                       "w8 (default: int8, one scale an output channel) or f16");
   command->add_option("--image", a.image,
                       "Picture size in pixels: a side, or WIDTHxHEIGHT; multiples of patch x merge "
                       "of the checkpoint (32). Default: 512");
-  command
-      ->add_option("--ctx", a.context_rows,
-                   "Tokens of context (rows of the KV cache). Default: 2048")
-      ->check(CLI::Range(1u, 1u << 24));
-  command
-      ->add_option("--prefill", a.prefill_rows,
-                   "Prompt tokens of one prefill call (default: 320, or --ctx if that is less); 0: "
-                   "no prefill graph, prompts go through decode")
-      ->check(CLI::Range(0u, 1u << 16));
+  command->add_option(
+      "--ctx", a.context_rows,
+      "Tokens of context (rows of the KV cache), or several like 512,1024,2048: each has graphs of "
+      "its own over the same weights, and the smallest that fits is run. Default: 2048");
+  command->add_option("--prefill", a.prefill_rows,
+                      "Prompt tokens of one prefill call, or several like 32,320 (default: 320, or "
+                      "--ctx if that is less); 0: no prefill graph, prompts go through decode");
   command->add_flag("--text-only", a.text_only, "No vision encoder and no manifest for pictures");
   command->add_option("--name", a.name, "Model name, begins the manifests' file names");
   command->add_flag("--force", a.force, "Replace a bundle that is there, once the new one is done");
   command->add_flag("--emulation-twin", a.emulation_twin,
                     "Hexagon targets: also write the text decoder in a form that the vendor's x86 "
                     "library can load, to run the bundle on this PC");
-  command->add_option("--qnn-lib", a.qnn_library,
-                      "QNN backend library (default: libQhxCpu.so of this installation; for Hexagon "
-                      "targets the vendor's, looked for in $QHX_QNN_DIR, $QNN_SDK_ROOT and the "
-                      "Python environment)");
+  command->add_option(
+      "--qnn-lib", a.qnn_library,
+      "QNN backend library (default: libQhxCpu.so of this installation; for Hexagon "
+      "targets the vendor's, looked for in $QHX_QNN_DIR, $QNN_SDK_ROOT and the "
+      "Python environment)");
   command->add_option("--system-lib", a.system_library,
                       "QNN system library (default: the one that belongs to --qnn-lib)");
-  command->add_flag("--get-qnn", a.get_qnn,
-                    "Install the vendor's library for Hexagon targets from PyPI, under its licence, "
-                    "and end");
+  command->add_flag(
+      "--get-qnn", a.get_qnn,
+      "Install the vendor's library for Hexagon targets from PyPI, under its licence, "
+      "and end");
   command
       ->add_option("--memory", a.memory_gb,
                    "Hexagon targets: GB of memory that the vendor's library may use")
       ->check(CLI::Range(0.5, 4096.0))
       ->capture_default_str();
-  command->add_option("--finalize-timeout", a.finalize_timeout,
-                      "Hexagon targets: seconds after which a graph that does not get ready is given "
-                      "up (default: by the size of the model)");
+  command->add_option(
+      "--finalize-timeout", a.finalize_timeout,
+      "Hexagon targets: seconds after which a graph that does not get ready is given "
+      "up (default: by the size of the model)");
   command->add_option("--threads", a.threads, "Threads (default: all this process may use)")
       ->check(CLI::Range(1, 1024));
   command->add_flag("--json", a.json, "Print the summary as JSON");

@@ -50,12 +50,12 @@ Result<TextLayer> load_layer(const WeightLoader& weights, std::size_t index) {
 class TextGraph {
  public:
   TextGraph(qnn::GraphBuilder builder, Qnn_DataType_t activation, const hf::ModelConfig& config,
-            const TextGraphSpec& spec, std::uint32_t context_rows)
+            const TextGraphSpec& spec)
       : builder_(std::move(builder)),
         ops_(builder_, activation),
         sizes_(config.text),
         rows_(spec.rows),
-        context_rows_(context_rows),
+        context_rows_(spec.context_rows),
         deepstacks_(spec.deepstack ? config.vision.deepstack_layers.size() : 0) {
     begin();
   }
@@ -160,8 +160,8 @@ Result<std::vector<qnn::Graph>> build_text_decoder(std::shared_ptr<qnn::Context>
   for (const TextGraphSpec& graph : spec.graphs) {
     QHX_ASSIGN_OR_RETURN(qnn::GraphBuilder builder,
                          qnn::GraphBuilder::create(context, graph.name, spec.htp));
-    graphs.push_back(std::make_unique<TextGraph>(std::move(builder), weights.activation(), config,
-                                                 graph, spec.context_rows));
+    graphs.push_back(
+        std::make_unique<TextGraph>(std::move(builder), weights.activation(), config, graph));
   }
   for (std::size_t i = 0; i < config.text.n_layers; ++i) {
     QHX_ASSIGN_OR_RETURN(const TextLayer layer, load_layer(weights, i));

@@ -1,4 +1,5 @@
-// The text decoder as QNN graphs: prefill and decode, over one set of weights.
+// The text decoder as QNN graphs: prefill and decode, perhaps in several lengths of chunks and of
+// context, over one set of weights.
 //
 // Graph of T rows with C cache rows (H hidden, G kv heads, D head_dim, i layer):
 //   inputs  x [T, H], cos, sin [T, D/2], mask [T, C+T] (added to the scores: 0, or a large negative
@@ -22,12 +23,12 @@ namespace qhx::forge {
 
 struct TextGraphSpec {
   std::string name;
-  std::uint32_t rows = 1;  // T
-  bool deepstack = false;  // takes the vision encoder's deepstack features
+  std::uint32_t rows = 1;          // T
+  std::uint32_t context_rows = 0;  // C
+  bool deepstack = false;          // takes the vision encoder's deepstack features
 };
 
 struct TextDecoderSpec {
-  std::uint32_t context_rows = 0;  // C
   std::vector<TextGraphSpec> graphs;
   qnn::HtpGraphOptions htp;
 };

@@ -1,5 +1,6 @@
 #include "forge/bundle/check.h"
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -44,29 +45,58 @@ Status check_graph(const qnn::BinaryInfo& binary, const std::string& name, const
   return check_tensors(outputs, graph->outputs, "output").with_context("graph " + name);
 }
 
-// Rows of one call of a text graph: its input x tells.
+// An input of two dimensions.
+Result<Dims> shape_of_input(const qnn::BinaryInfo& binary, const std::string& graph,
+                            const char* input) {
+  const GraphInfo* info = binary.graph(graph);
+  const qnn::TensorInfo* tensor = info == nullptr ? nullptr : info->input(input);
+  if (tensor != nullptr && tensor->dims.size() == 2) return tensor->dims;
+  return not_found("graph " + graph + " with an input " + input +
+                   " of two dimensions: is not in the binary");
+}
+
+// `context`: rows of the cache. Rows of one call: the input x tells.
 Status check_text_graph(const qnn::BinaryInfo& binary, const Manifest& m, const std::string& name,
-                        std::size_t deepstacks) {
-  const GraphInfo* graph = binary.graph(name);
-  const qnn::TensorInfo* x = graph == nullptr ? nullptr : graph->input("x");
-  if (x == nullptr || x->dims.size() != 2)
-    return not_found("graph " + name + " with an input x of two dimensions: is not in the binary");
+                        std::uint32_t context, std::size_t deepstacks) {
+  QHX_ASSIGN_OR_RETURN(const Dims x, shape_of_input(binary, name, "x"));
   const manifest::Params& p = m.params;
-  const std::uint32_t rows = x->dims[0];
+  const std::uint32_t rows = x[0];
   Tensors inputs = {{"x", {rows, p.hidden}},
                     {"cos", {rows, p.head_dim / 2}},
                     {"sin", {rows, p.head_dim / 2}},
-                    {"mask", {rows, p.max_ctx + rows}}};
+                    {"mask", {rows, context + rows}}};
   Tensors outputs = {{"y", {rows, p.hidden}}};
   for (std::uint32_t i = 0; i < p.n_layers; ++i) {
     for (const char* kind : {"_k_", "_v_"}) {
-      inputs["past" + (kind + std::to_string(i))] = {p.n_kv_heads, p.max_ctx, p.head_dim};
+      inputs["past" + (kind + std::to_string(i))] = {p.n_kv_heads, context, p.head_dim};
       outputs["new" + (kind + std::to_string(i))] = {p.n_kv_heads, rows, p.head_dim};
     }
   }
   for (std::size_t k = 0; k < deepstacks; ++k)
     inputs["deepstack_" + std::to_string(k)] = {rows, p.hidden};
   return check_graph(binary, name, inputs, outputs);
+}
+
+// One of plan.params.graphs: its mask tells the context.
+Status check_further_graph(const qnn::BinaryInfo& binary, const Manifest& m,
+                           const std::string& name, std::size_t deepstacks) {
+  QHX_ASSIGN_OR_RETURN(const Dims mask, shape_of_input(binary, name, "mask"));
+  const std::uint32_t rows = mask[0], context = mask[1] - std::min(mask[1], rows);
+  if (context == 0 || context > m.params.max_ctx) {
+    return corrupt("graph " + name + ": input mask: " + qnn::to_string(mask) +
+                   " is no context of at most " + std::to_string(m.params.max_ctx) + " rows");
+  }
+  return check_text_graph(binary, m, name, context, rows == 1 ? 0 : deepstacks);
+}
+
+Status check_text_graphs(const qnn::BinaryInfo& binary, const Manifest& m, std::size_t deepstacks) {
+  const std::uint32_t context = m.params.max_ctx;
+  if (!m.plan.prefill.empty())
+    QHX_RETURN_IF_ERROR(check_text_graph(binary, m, m.plan.prefill, context, deepstacks));
+  QHX_RETURN_IF_ERROR(check_text_graph(binary, m, m.plan.decode, context, 0));
+  for (const std::string& graph : m.plan.graphs)
+    QHX_RETURN_IF_ERROR(check_further_graph(binary, m, graph, deepstacks));
+  return {};
 }
 
 // Deepstack features that the prefill graph takes.
@@ -85,12 +115,6 @@ Status check_vision_graph(const qnn::BinaryInfo& binary, const Manifest& m,
     outputs["deepstack_" + std::to_string(k)] = {m.vision->tokens(), m.params.hidden};
   return check_graph(binary, m.plan.vision, {{"patches", {m.vision->patches(), m.vision->hidden}}},
                      outputs);
-}
-
-Status check_text_graphs(const qnn::BinaryInfo& binary, const Manifest& m, std::size_t deepstacks) {
-  if (!m.plan.prefill.empty())
-    QHX_RETURN_IF_ERROR(check_text_graph(binary, m, m.plan.prefill, deepstacks));
-  return check_text_graph(binary, m, m.plan.decode, 0);
 }
 
 // What the library says of the chip and of itself, against what it was asked for.

@@ -69,8 +69,8 @@ Result<Job> parse_job(std::string_view text) {
   QHX_ASSIGN_OR_RETURN(job.options.weights,
                        parse_weight_format(from.at("weights").get<std::string>()));
   QHX_ASSIGN_OR_RETURN(job.options.image, parse_image_size(from.at("image").get<std::string>()));
-  job.options.context_rows = from.at("context_rows").get<std::uint32_t>();
-  job.options.prefill_rows = from.at("prefill_rows").get<std::uint32_t>();
+  job.options.context_rows = from.at("context_rows").get<std::vector<std::uint32_t>>();
+  job.options.prefill_rows = from.at("prefill_rows").get<std::vector<std::uint32_t>>();
   job.options.prefill = from.at("prefill").get<bool>();
   job.options.pictures = from.at("pictures").get<bool>();
   job.options.threads = from.at("threads").get<int>();

@@ -2,7 +2,7 @@
 
 #include "base/file.h"
 #include "forge/arch/lm_head.h"
-#include "forge/bundle/manifests.h"
+#include "forge/bundle/text_graphs.h"
 #include "qnn/context.h"
 
 namespace qhx::forge {
@@ -28,20 +28,21 @@ Status build(const ContextJob& job, const ForgeOptions& options, const hf::Model
 std::vector<ContextJob> context_jobs(const ForgeOptions& options, const BundleNames& names) {
   std::vector<ContextJob> jobs;
   if (options.pictures) jobs.push_back({ContextKind::kVision, names.vision, false});
-  jobs.push_back({ContextKind::kText, names.llm, options.prefill});
-  if (options.emulation_twin && options.prefill)
-    jobs.push_back({ContextKind::kText, names.llm_emulation, false});
+  const bool shared = text_graphs(options, false).size() > 1;
+  jobs.push_back({ContextKind::kText, names.llm, shared});
+  if (needs_twin(options)) jobs.push_back({ContextKind::kText, names.llm_emulation, false});
   jobs.push_back({ContextKind::kHead, names.lmhead, false});
   return jobs;
 }
 
+bool needs_twin(const ForgeOptions& options) {
+  return options.emulation_twin && options.target.device() &&
+         text_graphs(options, false).size() > 1;
+}
+
 TextDecoderSpec text_spec(const ForgeOptions& options, const hf::ModelConfig& config) {
-  TextDecoderSpec spec{.context_rows = options.context_rows, .graphs = {}, .htp = options.target.htp};
   const bool deepstack = options.pictures && !config.vision.deepstack_layers.empty();
-  if (options.prefill)
-    spec.graphs.push_back({prefill_name(options), prefill_rows(options), deepstack});
-  spec.graphs.push_back({kDecodeName, 1, false});
-  return spec;
+  return {.graphs = text_graphs(options, deepstack), .htp = options.target.htp};
 }
 
 ContextWeights::ContextWeights(const hf::ModelConfig& config) {

@@ -28,6 +28,9 @@ struct ContextJob {
 // In the order in which they are made.
 std::vector<ContextJob> context_jobs(const ForgeOptions& options, const BundleNames& names);
 
+// Whether the text decoder is also written in a form that the emulation can load.
+bool needs_twin(const ForgeOptions& options);
+
 // Graphs of the text decoder.
 TextDecoderSpec text_spec(const ForgeOptions& options, const hf::ModelConfig& config);
 

@@ -128,8 +128,10 @@ class Forge {
     return sum;
   }
 
+  // How often weights that are not shared are stored.
   double graphs_in(const ContextJob& job) const {
-    return job.kind == ContextKind::kText && options_.target.device() && options_.prefill ? 2 : 1;
+    if (job.kind != ContextKind::kText || !options_.target.device()) return 1;
+    return static_cast<double>(text_spec(options_, config_).graphs.size());
   }
 
   Status check_disk_space() const {
@@ -151,7 +153,10 @@ class Forge {
     if (!options_.target.device()) return kFinishCost;
     if (job.kind == ContextKind::kHead) return kDeviceHeadCost;
     if (job.kind == ContextKind::kVision) return kDeviceRowsCost;
-    return kDeviceRowCost + (options_.prefill ? kDeviceRowsCost : 0);
+    double cost = 0;
+    for (const TextGraphSpec& graph : text_spec(options_, config_).graphs)
+      cost += graph.rows > 1 ? kDeviceRowsCost : kDeviceRowCost;
+    return cost;
   }
 
   static const char* stage_name(const ContextJob& job) {
@@ -207,9 +212,9 @@ class Forge {
 
   Status write_here(const ContextJob& job, const fs::path& file) {
     if (backend_ == nullptr) {
-      QHX_ASSIGN_OR_RETURN(
-          backend_, qnn::Backend::create(
-                        library_, {.soc_model = 0, .threads = options_.threads, .kernel_target = {}}));
+      QHX_ASSIGN_OR_RETURN(backend_, qnn::Backend::create(library_, {.soc_model = 0,
+                                                                     .threads = options_.threads,
+                                                                     .kernel_target = {}}));
     }
     const WeightLoader weights(
         *checkpoint_, options_.weights, options_.target.activation, pool_,
@@ -221,8 +226,7 @@ class Forge {
   Status write_in_worker(const ContextJob& job, const fs::path& file) {
     const double weights = weights_->of(job.kind);
     const double finish = weights * finish_cost(job);
-    const double patience =
-        std::max(kLeastPatience, finish * kSecondsPerCost * kPatience);
+    const double patience = std::max(kLeastPatience, finish * kSecondsPerCost * kPatience);
     const WorkerLimits limits{
         .memory_bytes = options_.memory_limit,
         .silence = std::chrono::seconds(options_.finalize_timeout != 0
@@ -230,18 +234,18 @@ class Forge {
                                             : static_cast<std::uint32_t>(patience))};
     double loaded = 0, shown = 0;
     auto last = std::chrono::steady_clock::now();
-    QHX_ASSIGN_OR_RETURN(
-        const std::uint64_t peak,
-        write_context_in_worker(job, options_, file, limits, [&](double amount) {
-          const auto now = std::chrono::steady_clock::now();
-          const std::chrono::duration<double> passed = now - std::exchange(last, now);
-          loaded += amount;
-          if (loaded < weights) return work_.advance(amount);
-          const double step =
-              std::min(passed.count() / kSecondsPerCost, (finish * 0.95 - shown) * 0.1);
-          shown += step;
-          return work_.advance(amount + std::max(step, 0.0));
-        }));
+    QHX_ASSIGN_OR_RETURN(const std::uint64_t peak,
+                         write_context_in_worker(job, options_, file, limits, [&](double amount) {
+                           const auto now = std::chrono::steady_clock::now();
+                           const std::chrono::duration<double> passed =
+                               now - std::exchange(last, now);
+                           loaded += amount;
+                           if (loaded < weights) return work_.advance(amount);
+                           const double step = std::min(passed.count() / kSecondsPerCost,
+                                                        (finish * 0.95 - shown) * 0.1);
+                           shown += step;
+                           return work_.advance(amount + std::max(step, 0.0));
+                         }));
     worker_peak_ = std::max(worker_peak_, peak);
     return {};
   }

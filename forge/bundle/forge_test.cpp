@@ -34,8 +34,8 @@ class Bundle : public ::testing::Test {
     options_.output = folder_.path() / "bundle";
     options_.target = std::move(parse_target("cpu")).value();
     options_.image = {64, 64};
-    options_.context_rows = 64;
-    options_.prefill_rows = 8;
+    options_.context_rows = {64};
+    options_.prefill_rows = {8};
     options_.qnn_library = options_.system_library = library;
     options_.threads = 2;
   }
@@ -171,6 +171,25 @@ TEST_F(Bundle, BothTextGraphsShareTheirWeights) {
   EXPECT_LT(fs::file_size(options_.output / "llm_shared_64.bin"), weights * 3 / 2);
 }
 
+TEST_F(Bundle, SeveralContextsAndCallsShareTheirWeights) {
+  make_checkpoint({.hidden = 256, .ffn = 1024}, options_.checkpoint);
+  options_.name = "qwen3vl-1m";
+  ASSERT_TRUE(forge_bundle(options_).ok());
+  const std::uintmax_t two_graphs = fs::file_size(options_.output / "llm_shared_64.bin");
+  options_.force = true;
+  options_.context_rows = {32, 64, 128};
+  options_.prefill_rows = {8, 16};
+  ASSERT_TRUE(forge_bundle(options_).ok());
+  EXPECT_LT(fs::file_size(options_.output / "llm_shared_64.bin"), two_graphs + two_graphs / 10);
+  const manifest::Manifest m = manifest("vlm");
+  EXPECT_EQ(m.params.max_ctx, 128u);
+  EXPECT_EQ(m.plan.prefill, "prefill_16_c128");
+  EXPECT_EQ(m.plan.decode, "decode_1_c128");
+  EXPECT_THAT(m.plan.graphs, UnorderedElementsAre("prefill_8_c32", "prefill_16_c32", "decode_1_c32",
+                                                  "prefill_8_c64", "prefill_16_c64", "decode_1_c64",
+                                                  "prefill_8_c128"));
+}
+
 TEST_F(Bundle, CheckFindsWhatWasChanged) {
   make_checkpoint({}, options_.checkpoint);
   ASSERT_TRUE(forge_bundle(options_).ok());
@@ -187,6 +206,7 @@ TEST_F(Bundle, CheckFindsWhatWasChanged) {
   };
   expect("mask: expected [8, 73], found [8, 72]", [](auto& m) { m["params"]["max_ctx"] = 65; });
   expect("graph prefill_9", [](auto& m) { m["plan"]["params"]["prefill"] = "prefill_9"; });
+  expect("graph decode_2", [](auto& m) { m["plan"]["params"]["graphs"] = {"decode_2"}; });
   expect("expected 1 bytes", [](auto& m) { m["artifacts"]["contexts"]["llm"]["bytes"] = 1; });
   expect("patches: expected [32, 64]", [](auto& m) { m["vision"]["image"] = {128, 64}; });
   expect("made by build", [](auto& m) { m["model"]["qnn_build"] = "v9"; });

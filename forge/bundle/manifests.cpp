@@ -1,5 +1,8 @@
 #include "forge/bundle/manifests.h"
 
+#include "forge/bundle/contexts.h"
+#include "forge/bundle/text_graphs.h"
+
 namespace qhx::forge {
 namespace {
 
@@ -19,7 +22,7 @@ manifest::Params make_params(const ForgeOptions& options, const hf::ModelConfig&
   params.n_kv_heads = u32(text.n_kv_heads);
   params.kv_dim = u32(text.kv_width());
   params.head_dim = u32(text.head_dim);
-  params.max_ctx = options.context_rows;
+  params.max_ctx = options.context_rows.back();
   params.rope_theta = text.rope_theta;
   for (const int pairs : text.mrope_section)
     params.mrope_section.push_back(static_cast<std::uint32_t>(pairs));
@@ -84,9 +87,11 @@ Manifest make_common(const ForgeOptions& options, const hf::ModelConfig& config,
   out.artifacts.contexts = {{"llm", names.llm}, {"lmhead", names.lmhead}};
   out.artifacts.embed = names.embed;
   out.artifacts.tokenizer = names.tokenizer;
-  if (options.emulation_twin && options.prefill) out.artifacts.emulation = {{"llm", names.llm_emulation}};
-  if (options.prefill) out.plan.prefill = prefill_name(options);
-  out.plan.decode = kDecodeName;
+  if (needs_twin(options)) out.artifacts.emulation = {{"llm", names.llm_emulation}};
+  const TextGraphNames graphs = text_graph_names(options);
+  out.plan.prefill = graphs.prefill;
+  out.plan.decode = graphs.decode;
+  out.plan.graphs = graphs.others;
   out.plan.lmhead = kLmHeadName;
   out.kv.layout = "head_major";
   out.sampling = make_sampling(config.generation);
@@ -117,10 +122,6 @@ void add_file_records(Manifest& out, const BundleFacts& facts) {
 }
 
 }  // namespace
-
-std::string prefill_name(const ForgeOptions& options) {
-  return "prefill_" + std::to_string(prefill_rows(options));
-}
 
 Manifest make_vlm_manifest(const ForgeOptions& options, const hf::ModelConfig& config,
                            const BundleNames& names, const BundleFacts& facts) {

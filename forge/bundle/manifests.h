@@ -20,8 +20,6 @@ struct BundleFacts {
   std::map<std::string, manifest::FileRecord> files;  // by file name
 };
 
-std::string prefill_name(const ForgeOptions& options);  // "prefill_320"
-inline constexpr const char* kDecodeName = "decode_1";
 inline constexpr const char* kLmHeadName = "lmhead";
 inline constexpr const char* kVisionName = "vision";
 

@@ -32,24 +32,42 @@ Status validate_image(ImageSize image, const hf::VisionConfig& vision) {
                           std::to_string(vision.spatial_merge_size) + " of this checkpoint)");
 }
 
+// Far above what any model was made for; keeps products of a few sizes inside 64 bits.
+constexpr std::uint32_t kMostRows = 1u << 24;
+
+Status validate_rows(std::string_view option, const std::vector<std::uint32_t>& rows) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] == 0 || rows[i] > kMostRows || (i > 0 && rows[i] <= rows[i - 1])) {
+      return invalid_argument(std::string(option) + " " + std::to_string(rows[i]) +
+                              ": expected rising numbers from 1 to " + std::to_string(kMostRows));
+    }
+  }
+  return {};
+}
+
 Status validate_context(const ForgeOptions& options, const hf::ModelConfig& config) {
   const auto merge = static_cast<std::uint64_t>(config.vision.merge_unit());
   const PatchGrid grid = patch_grid(options, config);
   const std::uint64_t tokens = std::uint64_t{grid.rows} * grid.columns / merge;
-  if (options.context_rows < tokens + kTextRows) {
-    return invalid_argument("--ctx " + std::to_string(options.context_rows) + ": a picture of " +
+  if (options.context_rows.empty()) return invalid_argument("--ctx: no number given");
+  QHX_RETURN_IF_ERROR(validate_rows("--ctx", options.context_rows));
+  QHX_RETURN_IF_ERROR(validate_rows("--prefill", options.prefill_rows));
+  const std::uint32_t most = options.context_rows.back();
+  if (most < tokens + kTextRows) {
+    return invalid_argument("--ctx " + std::to_string(most) + ": a picture of " +
                             to_string(options.image) + " takes " + std::to_string(tokens) +
                             " tokens, so at least " + std::to_string(tokens + kTextRows) +
                             " are needed; give more context or a smaller --image");
   }
-  if (options.context_rows > config.text.max_position_embeddings) {
-    return invalid_argument("--ctx " + std::to_string(options.context_rows) +
-                            ": the model was made for at most " +
+  if (most > config.text.max_position_embeddings) {
+    return invalid_argument("--ctx " + std::to_string(most) + ": the model was made for at most " +
                             std::to_string(config.text.max_position_embeddings) + " positions");
   }
-  if (options.prefill_rows > options.context_rows) {
-    return invalid_argument("--prefill " + std::to_string(options.prefill_rows) +
-                            ": is more than --ctx " + std::to_string(options.context_rows));
+  if (!options.prefill_rows.empty() && options.prefill_rows.front() == 1)
+    return invalid_argument("--prefill 1: a prefill call takes at least 2 tokens");
+  if (!options.prefill_rows.empty() && options.prefill_rows.back() > most) {
+    return invalid_argument("--prefill " + std::to_string(options.prefill_rows.back()) +
+                            ": is more than --ctx " + std::to_string(most));
   }
   return {};
 }
@@ -91,6 +109,27 @@ Result<ImageSize> parse_image_size(std::string_view text) {
                           std::to_string(kMost) + " each");
 }
 
+Result<std::vector<std::uint32_t>> parse_rows(std::string_view option, std::string_view text) {
+  const std::string shown = std::string(option) + " " + std::string(text);
+  std::vector<std::uint32_t> rows;
+  for (std::string_view rest = text;;) {
+    const std::size_t comma = rest.find(',');
+    std::uint32_t number = 0;
+    if (!parse_number(rest.substr(0, comma), number) || number > kMostRows) {
+      return invalid_argument(shown + ": expected numbers from 1 to " + std::to_string(kMostRows) +
+                              ", separated by commas, like 512 or 512,1024");
+    }
+    rows.push_back(number);
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  std::sort(rows.begin(), rows.end());
+  const auto twice = std::adjacent_find(rows.begin(), rows.end());
+  if (twice != rows.end())
+    return invalid_argument(shown + ": " + std::to_string(*twice) + " is there twice");
+  return rows;
+}
+
 std::string to_string(ImageSize size) {
   const std::string width = std::to_string(size.width);
   return size.width == size.height ? width : width + "x" + std::to_string(size.height);
@@ -104,9 +143,9 @@ Status validate(const ForgeOptions& options, const hf::ModelConfig& config) {
   return validate_context(options, config);
 }
 
-std::uint32_t prefill_rows(const ForgeOptions& options) {
-  if (options.prefill_rows != 0) return options.prefill_rows;
-  return std::min(kDefaultPrefillRows, options.context_rows);
+std::vector<std::uint32_t> prefill_rows(const ForgeOptions& options) {
+  if (!options.prefill || !options.prefill_rows.empty()) return options.prefill_rows;
+  return {std::min(kDefaultPrefillRows, options.context_rows.back())};
 }
 
 PatchGrid patch_grid(const ForgeOptions& options, const hf::ModelConfig& config) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "forge/arch/vision_encoder.h"
@@ -44,23 +45,28 @@ struct FileNames {
   std::string llm, lmhead, embed;
 };
 
+// Counts of rows, rising: "512" or "512,1024,2048" in any order. `option` begins the message.
+Result<std::vector<std::uint32_t>> parse_rows(std::string_view option, std::string_view text);
+
 struct ForgeOptions {
   std::filesystem::path checkpoint;  // Hugging Face folder
   std::filesystem::path output;      // folder to make
   Target target;
   WeightFormat weights = WeightFormat::kW8;
   ImageSize image;
-  std::uint32_t context_rows = 2048;
-  std::uint32_t prefill_rows = 0;  // rows of one prefill call; 0: default_prefill_rows()
-  bool prefill = true;             // a prefill graph; without, prompts go through decode
-  bool pictures = true;            // a vision encoder, and a manifest for pictures and text
-  bool emulation_twin = false;     // also files that the emulation on a PC can load
+  // Rows of the KV cache and of one prefill call, both rising. Each context has a decode graph, and
+  // a prefill graph for each length of call.
+  std::vector<std::uint32_t> context_rows = {2048};
+  std::vector<std::uint32_t> prefill_rows;  // empty: the default, see prefill_rows()
+  bool prefill = true;                      // prefill graphs; without, prompts go through decode
+  bool pictures = true;         // a vision encoder, and a manifest for pictures and text
+  bool emulation_twin = false;  // also files that the emulation on a PC can load
   FileNames files;
-  std::string name;                // of the model; empty: derived from its size
-  bool force = false;              // replace a bundle that is there
-  std::string qnn_library;         // path of the backend library
-  std::string system_library;      // path of the library that reads binaries' metadata
-  int threads = 0;                 // 0: as many as the process may use
+  std::string name;            // of the model; empty: derived from its size
+  bool force = false;          // replace a bundle that is there
+  std::string qnn_library;     // path of the backend library
+  std::string system_library;  // path of the library that reads binaries' metadata
+  int threads = 0;             // 0: as many as the process may use
   // Device targets: the program that run_context_worker() is the "forge-context" command of, and
   // what a worker may use.
   std::string worker_program;
@@ -75,7 +81,8 @@ inline constexpr std::uint32_t kTextRows = 32;
 // Everything that can be said against the options once the checkpoint's configuration is known.
 Status validate(const ForgeOptions& options, const hf::ModelConfig& config);
 
-std::uint32_t prefill_rows(const ForgeOptions& options);
+// What was asked for, or the default, cut to the context.
+std::vector<std::uint32_t> prefill_rows(const ForgeOptions& options);
 PatchGrid patch_grid(const ForgeOptions& options, const hf::ModelConfig& config);
 
 // "qwen3vl-2b": the text model's parameters in billions, rounded, which is how the family's sizes
@@ -86,7 +93,8 @@ std::string model_name(const hf::ModelConfig& config);
 // File names inside the bundle.
 struct BundleNames {
   BundleNames(const std::string& model, const ForgeOptions& options);
-  std::string vision, llm, llm_emulation, lmhead, embed, tokenizer, patch_embed, patch_embed_bias, pos_embed;
+  std::string vision, llm, llm_emulation, lmhead, embed, tokenizer, patch_embed, patch_embed_bias,
+      pos_embed;
   std::string vlm_manifest, text_manifest, record;
 };
 

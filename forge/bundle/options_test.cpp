@@ -4,12 +4,16 @@
 #include <gtest/gtest.h>
 
 #include "forge/bundle/test_checkpoint.h"
+#include "forge/bundle/presets.h"
+#include "forge/bundle/text_graphs.h"
 #include "random_checkpoint.h"
 
 namespace qhx::forge {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 
 hf::ModelConfig config_of(const nlohmann::json& json) {
   return std::move(hf::parse_config(json.dump(), "", "")).value();
@@ -39,23 +43,66 @@ TEST(WeightFormat, IsF16OrW8) {
   EXPECT_EQ(parse_weight_format("w3").status().code(), StatusCode::kInvalidArgument);
 }
 
+TEST(Rows, AreNumbersInAnyOrderNoneTwice) {
+  EXPECT_THAT(*parse_rows("--ctx", "512"), ElementsAre(512));
+  EXPECT_THAT(*parse_rows("--ctx", "2048,512,1024"), ElementsAre(512, 1024, 2048));
+  for (const char* bad : {"", ",", "512,", "0", "512,0", "-1", "x", "512 64", "5.5", "99999999"}) {
+    const Status status = parse_rows("--ctx", bad).status();
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << bad;
+    EXPECT_THAT(status.message(), HasSubstr("--ctx " + std::string(bad) + ": expected numbers"));
+  }
+  EXPECT_THAT(parse_rows("--prefill", "64,32,64").status().message(),
+              HasSubstr("--prefill 64,32,64: 64 is there twice"));
+}
+
+TEST(TextGraphs, EachContextHasPrefillForEachLengthAndDecode) {
+  ForgeOptions options;
+  options.context_rows = {512};
+  const TextGraphNames one = text_graph_names(options);
+  EXPECT_EQ(one.prefill, "prefill_320");
+  EXPECT_EQ(one.decode, "decode_1");
+  EXPECT_TRUE(one.others.empty());
+
+  options.context_rows = {512, 1024};
+  options.prefill_rows = {32, 320};
+  const TextGraphNames names = text_graph_names(options);
+  EXPECT_EQ(names.prefill, "prefill_320_c1024");
+  EXPECT_EQ(names.decode, "decode_1_c1024");
+  EXPECT_THAT(names.others, UnorderedElementsAre("prefill_32_c512", "prefill_320_c512",
+                                                 "decode_1_c512", "prefill_32_c1024"));
+  for (const TextGraphSpec& graph : text_graphs(options, true)) {
+    EXPECT_EQ(graph.deepstack, graph.rows > 1);
+    EXPECT_THAT(graph.name, testing::EndsWith("_" + std::to_string(graph.rows) + "_c" +
+                                              std::to_string(graph.context_rows)));
+  }
+}
+
 TEST(Validate, KnowsTheLimits) {
   const hf::ModelConfig config = config_of(make_config({}));
   ForgeOptions options;
   options.image = {64, 96};  // 6 tokens
-  options.context_rows = 6 + kTextRows;
+  options.context_rows = {6 + kTextRows};
   EXPECT_TRUE(validate(options, config).ok());
-  EXPECT_EQ(prefill_rows(options), 6 + kTextRows) << "the default is cut to the context";
-  --options.context_rows;
+  EXPECT_THAT(prefill_rows(options), ElementsAre(6 + kTextRows))
+      << "the default is cut to the context";
+  options.context_rows = {6, 5 + kTextRows};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("takes 6 tokens"));
-  options.context_rows = 100;
-  options.prefill_rows = 101;
+  options.context_rows = {50, 100};
+  options.prefill_rows = {51, 101};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("--prefill 101"));
-  options.prefill_rows = 0;
-  options.context_rows = 262145;
+  options.prefill_rows = {1, 51};
+  EXPECT_THAT(validate(options, config).message(), HasSubstr("--prefill 1: "));
+  options.prefill_rows = {51, 100};
+  EXPECT_TRUE(validate(options, config).ok());
+  options.prefill_rows = {};
+  options.context_rows = {100, 100};
+  EXPECT_THAT(validate(options, config).message(), HasSubstr("--ctx 100: expected rising numbers"));
+  options.context_rows = {};
+  EXPECT_THAT(validate(options, config).message(), HasSubstr("--ctx"));
+  options.context_rows = {512, 262145};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("at most 262144"));
-  options.context_rows = 4096;
-  EXPECT_EQ(prefill_rows(options), kDefaultPrefillRows);
+  options.context_rows = {4096};
+  EXPECT_THAT(prefill_rows(options), ElementsAre(kDefaultPrefillRows));
   options.image = {64, 80};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("multiples of 32"));
   options.image = {64, 64};
@@ -83,8 +130,30 @@ TEST(ModelName, PresetHasThePublishedCheckpointsSize) {
   EXPECT_EQ(count, 2127532032u);
 }
 
+TEST(Presets, AreThePublishedBundles) {
+  const hf::ModelConfig config = config_of(*tools::preset_config("2b"));
+  for (const Preset& preset : presets()) {
+    ForgeOptions options;
+    ASSERT_TRUE(apply_preset(preset.name, options).ok()) << preset.name;
+    EXPECT_TRUE(validate(options, config).ok()) << preset.name;
+    EXPECT_TRUE(options.target.device());
+  }
+  ForgeOptions text;
+  ASSERT_TRUE(apply_preset("v81-text", text).ok());
+  EXPECT_EQ(text.target.soc_model, 87u);
+  const BundleNames names(model_name(config), text);
+  EXPECT_EQ(names.llm, "llm_text_dec_w8.bin");
+  EXPECT_EQ(names.lmhead, "qwen3vl_lmh_w8.bin");
+  EXPECT_EQ(names.embed, "qwen3vl_embed_f16.bin");
+  EXPECT_EQ(names.text_manifest, "qwen3vl-2b-text-512.json");
+  EXPECT_EQ(text_graphs(text, false).size(), 1u) << "decode over the prompt";
+  EXPECT_THAT(apply_preset("v99", text).message(), HasSubstr("v79-vlm-512"));
+}
+
 TEST(BundleNames, FollowTheImageSize) {
-  const BundleNames names("m", {704, 480});
+  ForgeOptions options;
+  options.image = {704, 480};
+  const BundleNames names("m", options);
   EXPECT_EQ(names.vision, "vis_native_704x480.bin");
   EXPECT_EQ(names.llm, "llm_shared_704x480.bin");
   EXPECT_EQ(names.vlm_manifest, "m-vlm-704x480.json");

@@ -25,9 +25,10 @@ Status apply_preset(std::string_view name, ForgeOptions& options) {
     options.weights = WeightFormat::kW8;
     options.pictures = preset.pictures;
     options.image = {preset.image, preset.image};
-    options.context_rows = preset.context_rows;
+    options.context_rows = {preset.context_rows};
     options.prefill = preset.prefill_rows > 0;
-    options.prefill_rows = preset.prefill_rows;
+    options.prefill_rows.clear();
+    if (options.prefill) options.prefill_rows.push_back(preset.prefill_rows);
     options.files = {preset.llm, preset.lmhead, preset.embed};
     return {};
   }

@@ -30,7 +30,7 @@ nlohmann::ordered_json describe_options(const ForgeOptions& options, const std::
           {"weights", name(options.weights)},
           {"image", {options.image.width, options.image.height}},
           {"ctx", options.context_rows},
-          {"prefill", options.prefill ? prefill_rows(options) : 0},
+          {"prefill", prefill_rows(options)},
           {"pictures", options.pictures},
           {"emulation_twin", options.emulation_twin},
           {"name", model}};
@@ -66,8 +66,7 @@ std::string print_record(const ForgeOptions& options, const std::string& model,
 }
 
 std::string work_key(const ForgeOptions& options, const qnn::BackendLibrary& library,
-                     const std::string& model,
-                     const std::vector<std::filesystem::path>& inputs) {
+                     const std::string& model, const std::vector<std::filesystem::path>& inputs) {
   nlohmann::ordered_json json;
   json["qhexrt"] = QHX_VERSION;
   json["library"] = describe_library(library);

@@ -77,7 +77,7 @@ ModelInfo Engine::info() const {
   info.qnn_build = model.qnn_build;
   info.context = engine.text_spec().context;
   info.vocab = engine.text_spec().vocab;
-  info.prefill_rows = engine.text_spec().prefill_rows;
+  info.prefill_rows = engine.text_spec().prefill_rows();
   info.tokens_per_picture = engine.vision() == nullptr ? 0 : engine.vision()->spec().tokens;
   return info;
 }

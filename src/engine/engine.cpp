@@ -66,10 +66,7 @@ Status Engine::load_graphs(const qhexrt::EngineOptions& options) {
 }
 
 Status Engine::finish(int threads) {
-  const qnn::GraphInfo *decode = graphs_->info(Role::kDecode), *head = graphs_->info(Role::kHead);
-  QHX_CHECK(decode != nullptr && head != nullptr);
-  QHX_ASSIGN_OR_RETURN(text_spec_, runtime::make_text_spec(manifest_, *decode,
-                                                           graphs_->info(Role::kPrefill), *head));
+  QHX_ASSIGN_OR_RETURN(text_spec_, runtime::make_text_spec(manifest_, *graphs_));
   QHX_RETURN_IF_ERROR(make_vision(threads));
   QHX_ASSIGN_OR_RETURN(const fs::path table,
                        files_.find(manifest_.artifacts.embed, "artifacts.embed"));
@@ -80,7 +77,8 @@ Status Engine::finish(int threads) {
   QHX_RETURN_IF_ERROR(read_chat());
   QHX_RETURN_IF_ERROR(find_special_tokens());
   for (const Role role : {Role::kDecode, Role::kPrefill, Role::kHead}) {
-    if (graphs_->info(role) != nullptr) QHX_RETURN_IF_ERROR(graphs_->open(role).status());
+    for (std::size_t i = 0; i < graphs_->infos(role).size(); ++i)
+      QHX_RETURN_IF_ERROR(graphs_->open(role, i).status());
   }
   return {};
 }

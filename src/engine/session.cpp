@@ -28,8 +28,7 @@ struct Session::Turn {
   EncodedPrompt prompt;
   std::vector<PreparedPicture> pictures;
   std::vector<Key> keys;
-  std::size_t start = 0;  // tokens of the prompt that are in the cache already
-  std::vector<runtime::Chunk> chunks;
+  runtime::PromptPlan plan;
   std::vector<runtime::PlacedImage> images;
   std::vector<std::int32_t> stop_ids;
   std::vector<std::int32_t> history;  // prompt and answer
@@ -147,10 +146,8 @@ Status Session::plan(Turn& turn) {
   const auto common = static_cast<std::size_t>(differ.first - turn.keys.begin());
   const std::size_t images_end = turn.prompt.pictures.empty() ? 0 : turn.prompt.pictures.back().end;
   const runtime::TextSpec& spec = engine_->text_spec();
-  turn.start = runtime::usable_prefix(spec, turn.keys.size(), common, images_end);
-  QHX_ASSIGN_OR_RETURN(turn.chunks,
-                       runtime::plan_chunks(spec, turn.keys.size(), turn.start, images_end));
-  turn.out.metrics.reused_tokens = turn.start;
+  QHX_ASSIGN_OR_RETURN(turn.plan, runtime::plan_prompt(spec, turn.keys.size(), common, images_end));
+  turn.out.metrics.reused_tokens = turn.plan.start;
   return {};
 }
 
@@ -162,7 +159,7 @@ Status Session::encode_pictures(Turn& turn) {
     const text::TextRange range = turn.prompt.pictures[i];
     if (const auto known = features_.find(picture.content); known != features_.end())
       kept.insert(*known);
-    if (range.end <= turn.start) continue;  // all of it is in the cache
+    if (range.end <= turn.plan.start) continue;  // all of it is in the cache
     if (!kept.contains(picture.content)) {
       if (turn.cancel_asked()) return cancelled("stopped before a picture");
       PictureDump dump(turn.dump, i);
@@ -185,10 +182,10 @@ Status Session::read_prompt(Turn& turn) {
   QHX_RETURN_IF_ERROR(turn.dump.ints("position_ids", prompt.positions, 3));
   QHX_RETURN_IF_ERROR(turn.dump.ints("input_ids", prompt.ids));
   const Stopwatch watch;
-  runner_->truncate(turn.start);
+  runner_->truncate(turn.plan.start);
   const Status status = runtime::run_prompt(*runner_, engine_->embeddings(),
                                             {prompt.ids, prompt.positions, turn.images},
-                                            turn.chunks, turn.callbacks.should_cancel);
+                                            turn.plan.chunks, turn.callbacks.should_cancel);
   cached_.assign(turn.keys.begin(),
                  turn.keys.begin() + static_cast<std::ptrdiff_t>(runner_->cached()));
   cached_.reserve(engine_->text_spec().context);

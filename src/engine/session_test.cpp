@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <set>
 
 #include "base/npy.h"
 #include "fakes/toy_bundle.h"
@@ -197,6 +198,35 @@ TEST_F(SessionTest, ReusesTheCommonBeginning) {
   // same tokens; here a part of it.
   session_->reset();
   EXPECT_EQ(must(generate(text_prompt("abcdefgh"), 4)).metrics.reused_tokens, 0u);
+}
+
+// The same turns over a model of one context and over one of several.
+TEST_F(SessionTest, SeveralContextsGiveTheSameConversation) {
+  ToyOptions one, several;
+  several.further_contexts = {12, 20, 28};
+  several.further_rows = {3};
+  const auto converse = [&](const ToyOptions& options) {
+    start(options);
+    std::vector<qhexrt::Output> out;
+    out.push_back(must(generate(text_prompt("abcdefgh"), 7)));          // 15 tokens and 7
+    out.push_back(must(generate(text_prompt("abcdefghijklmnop"), 9)));  // a part is reused
+    out.push_back(must(generate(text_prompt("a"), 100)));               // to the last row
+    out.push_back(must(generate(text_prompt("abc"), 2)));               // a small one fits again
+    session_->reset();
+    out.push_back(must(generate(text_prompt("abcdefgh"), 7)));
+    return out;
+  };
+  const auto expected = converse(one), found = converse(several);
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(found[i].ids, expected[i].ids) << i;
+    EXPECT_EQ(found[i].metrics.reused_tokens, expected[i].metrics.reused_tokens) << i;
+  }
+  EXPECT_EQ(found[2].finish_reason, FinishReason::kContext);
+  EXPECT_EQ(found[2].metrics.prompt_tokens + found[2].ids.size(), 40u);
+  EXPECT_EQ(found[4].ids, found[0].ids);
+  std::set<std::uint32_t> contexts;
+  for (const auto& [context, rows] : model().trace) contexts.insert(context);
+  EXPECT_THAT(contexts, ElementsAre(12, 20, 28, 40));
 }
 
 TEST_F(SessionTest, ContinuesAConversationFromItsCache) {

@@ -1,9 +1,9 @@
 // The manifest's keys, told once: reading, writing and listing are visitors of this description, so
 // that they cannot drift apart.
 //
-// A visitor stands for one JSON object and offers: integer(), number(), text(), choice(), path(),
-// list(), ids(), hashes(), object(), each(), steps(), names() and around(). kWrites tells the
-// writer from the reader.
+// A visitor stands for one JSON object and offers: integer(), number(), text(), texts(), choice(),
+// path(), list(), ids(), hashes(), object(), each(), steps(), names() and around(). kWrites tells
+// the writer from the reader.
 #pragma once
 
 #include <limits>
@@ -146,6 +146,7 @@ void describe_plan(V& v, Plan& plan) {
     params.text("decode", plan.decode);
     params.text("lmhead", plan.lmhead);
     params.text("vision", plan.vision);
+    params.texts("graphs", plan.graphs);
     params.integer("decode_tail", plan.decode_tail, kAnyU32);
   });
   v.steps("steps", plan.steps, [](V& entry, Step& step) { describe_step(entry, step); });

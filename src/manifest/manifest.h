@@ -81,7 +81,7 @@ struct FileRecord {
 
 struct Artifacts {
   std::map<std::string, std::string>
-      contexts;       // role ("vision", "llm", "lmhead") -> file; JSON {role: {"bin": file}}
+      contexts;  // role ("vision", "llm", "lmhead") -> file; JSON {role: {"bin": file}}
   // Files with the same graphs for libraries that run them in emulation and cannot load those of
   // `contexts`; only roles that need one.
   std::map<std::string, std::string> emulation;
@@ -108,6 +108,9 @@ struct Step {
 struct Plan {
   std::string prefill, decode, lmhead,
       vision;  // graph names inside the contexts; prefill empty: decode over the prompt
+  // Further graphs of the decoder, for other lengths of context or of prefill calls; which is which
+  // their shapes tell. `prefill` and `decode` are those of the largest context.
+  std::vector<std::string> graphs;
   // The rest of a prompt that has at most so many tokens goes through decode, one by one, where
   // that is cheaper than a prefill call that is mostly padding. Never pictures.
   std::uint32_t decode_tail = 0;

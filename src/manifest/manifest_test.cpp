@@ -30,7 +30,8 @@ const char* const kFull = R"json({
     "embed": "e.bin", "tokenizer": "tokenizer.json", "patch_embed": "p.bin", "patch_embed_bias": "b.bin",
     "pos_embed": "q.bin",
     "files": {"e.bin": {"bytes": 65536, "block_bytes": 40000, "block_xxh3": ["00000000000000ff", "fedcba9876543210"]}}},
-  "plan": {"params": {"prefill": "prefill_32", "decode": "decode_1", "lmhead": "h", "vision": "v", "decode_tail": 4},
+  "plan": {"params": {"prefill": "prefill_32", "decode": "decode_1", "lmhead": "h", "vision": "v",
+                      "graphs": ["decode_1_c64", "llm/prefill_8"], "decode_tail": 4},
            "steps": [{"host": "tokenize", "why": "kept"},
                      {"graph": "vision", "in": {"patches": "f"}, "out": {"deepstack_*": "d"}},
                      {"loop": "decode", "graph": "llm/decode_1", "rope": "rope_decode_f16", "head": "lmhead"}]},
@@ -77,6 +78,7 @@ TEST(Manifest, ReadsEveryKey) {
   EXPECT_EQ(m.artifacts.files.at("llm.bin").bytes, 10u);
   EXPECT_EQ(m.artifacts.files.at("e.bin").block_xxh3[1], 0xfedcba9876543210u);
   EXPECT_EQ(m.artifacts.files.count("sub/h.bin"), 0u);
+  EXPECT_EQ(m.plan.graphs, (std::vector<std::string>{"decode_1_c64", "llm/prefill_8"}));
   EXPECT_EQ(m.plan.steps.size(), 3u);
   EXPECT_EQ(m.plan.steps[1].out.at("deepstack_*"), "d");
   EXPECT_EQ(m.plan.steps[2].head, "lmhead");
@@ -181,6 +183,8 @@ const Bad kBad[] = {
     {"embed", true, [](json& d) { d["artifacts"]["embed"] = ""; }},
     {"sha256", true, [](json& d) { d["artifacts"]["contexts"]["llm"]["sha256"] = "12"; }},
     {"block_xxh3", true, [](json& d) { d["artifacts"]["files"]["e.bin"]["block_xxh3"][0] = 1; }},
+    {"plan.params.graphs", true, [](json& d) { d["plan"]["params"]["graphs"] = "decode_1"; }},
+    {"graphs[1]", true, [](json& d) { d["plan"]["params"]["graphs"][1] = 7; }},
     {"steps", true, [](json& d) { d["plan"]["steps"] = json::object(); }},
     {"steps[0]", true, [](json& d) { d["plan"]["steps"][0] = "tokenize"; }},
     {"kv.layout", true, [](json& d) { d["kv"]["layout"] = "sideways"; }},

@@ -159,6 +159,16 @@ void Reader::ids(const char* key, std::vector<std::int32_t>& out) {
     read_integer((*value)[i], at(key, i), kTokenId, out.emplace_back());
 }
 
+void Reader::texts(const char* key, std::vector<std::string>& out) {
+  const json* value = find(key);
+  if (value == nullptr) return;
+  if (!value->is_array()) return expected(at(key), "a list", *value);
+  for (std::size_t i = 0; i < value->size(); ++i) {
+    if (!(*value)[i].is_string()) return expected(at(key, i), "a string", (*value)[i]);
+    out.push_back((*value)[i].get<std::string>());
+  }
+}
+
 void Reader::hashes(const char* key, std::vector<std::uint64_t>& out) {
   const json* value = find(key);
   if (value == nullptr) return;

@@ -23,6 +23,7 @@ class Reader {
 
   void version(const char* key, std::int32_t& out);
   void text(const char* key, std::string& out);
+  void texts(const char* key, std::vector<std::string>& out);
   void choice(const char* key, std::string& out, std::initializer_list<std::string_view> words);
   // A file name that stays inside the bundle, as far as the text alone can tell.
   void path(const char* key, std::string& out);

@@ -27,6 +27,9 @@ class Writer {
 
   void version(const char* key, const std::int32_t& value) { put(key, value, true); }
   void text(const char* key, const std::string& value) { put(key, value, !value.empty()); }
+  void texts(const char* key, const std::vector<std::string>& value) {
+    put(key, value, !value.empty());
+  }
   void choice(const char* key, const std::string& value, std::initializer_list<std::string_view>) {
     text(key, value);
   }
@@ -155,6 +158,10 @@ class KeyLister {
   }
   template <class... A>
   void text(const char* key, A&&...) {
+    leaf(key);
+  }
+  template <class... A>
+  void texts(const char* key, A&&...) {
     leaf(key);
   }
   void choice(const char* key, std::string&, std::initializer_list<std::string_view>) { leaf(key); }

@@ -30,6 +30,7 @@ TEST(DecodeStep, AllocatesNothing) {
   for (const auto type : {QNN_DATATYPE_FLOAT_32, QNN_DATATYPE_FLOAT_16}) {
     fakes::ToyOptions options;
     options.type = type;
+    options.further_contexts = {4, 8};  // left for a larger one on the way
     fakes::ToyBundle bundle(options);
     const auto engine = std::move(bundle.engine()).value();
     const auto runner =
@@ -53,8 +54,9 @@ TEST(DecodeStep, AllocatesNothing) {
     };
     step();  // the toy's own scratch memory
     counting = true;
-    for (int i = 0; i < 10; ++i) step();
+    for (int i = 0; i < 12; ++i) step();
     counting = false;
+    EXPECT_EQ(bundle.model().trace.back().first, options.context);
     EXPECT_EQ(allocations, 0);
   }
 }

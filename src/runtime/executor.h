@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "qnn/binary_info.h"
@@ -36,14 +37,23 @@ class GraphExecutor {
   virtual Result<std::unique_ptr<BoundGraph>> bind(std::span<const NamedBuffer> buffers) = 0;
 };
 
-// Finds graphs by role. Thread-safe.
+// Finds graphs by role. Prefill and decode may have several, for different numbers of rows and of
+// cache rows. Thread-safe.
 class GraphProvider {
  public:
   virtual ~GraphProvider() = default;
-  // Null if there is none.
-  virtual const qnn::GraphInfo* info(Role role) const = 0;
-  // Loads what is needed when it is first asked for. kNotFound if there is no such graph.
-  virtual Result<std::shared_ptr<GraphExecutor>> open(Role role) = 0;
+  // Empty if there is none. The pointers stay valid as long as the provider.
+  virtual std::vector<const qnn::GraphInfo*> infos(Role role) const = 0;
+  // Graph `index` of infos(). Loads what is needed when it is first asked for. kNotFound if there
+  // is no such graph.
+  virtual Result<std::shared_ptr<GraphExecutor>> open(Role role, std::size_t index) = 0;
+
+  // The first; null if there is none.
+  const qnn::GraphInfo* info(Role role) const {
+    const auto all = infos(role);
+    return all.empty() ? nullptr : all[0];
+  }
+  Result<std::shared_ptr<GraphExecutor>> open(Role role) { return open(role, 0); }
 };
 
 }  // namespace qhx::runtime

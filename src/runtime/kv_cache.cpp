@@ -6,10 +6,25 @@
 
 namespace qhx::runtime {
 
+void KvCache::arrange(std::size_t rows, std::size_t filled) {
+  QHX_CHECK(rows <= shape_.rows && filled <= rows && filled <= rows_);
+  const std::size_t from = rows_, row = shape_.head_bytes;
+  rows_ = rows;
+  if (from == rows || shape_.layout == KvLayout::kTokenMajor || filled == 0) return;
+  for (std::size_t i = 0; i < 2 * shape_.layers; ++i) {
+    std::byte* base = memory_.data() + i * stride(shape_);
+    // In place, so heads that move up go last first. Head 0 stays where it is.
+    for (std::size_t k = 1; k < shape_.kv_heads; ++k) {
+      const std::size_t head = rows > from ? shape_.kv_heads - k : k;
+      std::memmove(base + head * rows * row, base + head * from * row, filled * row);
+    }
+  }
+}
+
 void KvCache::write(std::size_t layer, Kind kind, std::span<const std::byte> source,
                     std::size_t source_rows, std::size_t at, std::size_t count) {
-  QHX_CHECK(count <= source_rows && at + count <= shape_.rows);
-  QHX_CHECK(source.size() == shape_.kv_heads * source_rows * shape_.head_bytes);
+  QHX_CHECK(count <= source_rows && at + count <= rows_);
+  QHX_CHECK(source.size() == shape_.tensor_bytes(source_rows));
   std::byte* to = tensor(layer, kind).data();
   if (shape_.layout == KvLayout::kTokenMajor) {
     const std::size_t row = shape_.kv_heads * shape_.head_bytes;
@@ -18,7 +33,7 @@ void KvCache::write(std::size_t layer, Kind kind, std::span<const std::byte> sou
   }
   const std::size_t row = shape_.head_bytes;
   for (std::size_t head = 0; head < shape_.kv_heads; ++head) {
-    std::memcpy(to + (head * shape_.rows + at) * row, source.data() + head * source_rows * row,
+    std::memcpy(to + (head * rows_ + at) * row, source.data() + head * source_rows * row,
                 count * row);
   }
 }

@@ -130,6 +130,47 @@ TEST(KvCache, PutsRowsWhereBothLayoutsWantThem) {
   }
 }
 
+TEST(KvCache, MovesRowsBetweenArrangements) {
+  constexpr std::size_t kHeads = 3, kBytes = 4;
+  const std::vector<std::size_t> arrangements = {5, 16, 9, 9, 16, 5, 6, 5};
+  for (const KvLayout layout : {KvLayout::kTokenMajor, KvLayout::kHeadMajor}) {
+    KvCache cache({2, kHeads, 16, kBytes, layout});
+    cache.arrange(5, 0);
+    // Row r, head h, byte b of each tensor is a number of its own.
+    const auto value = [](std::size_t tensor, std::size_t h, std::size_t r, std::size_t b) {
+      return static_cast<std::byte>(1 + ((tensor * kHeads + h) * 5 + r) * kBytes + b);
+    };
+    const auto place = [&](std::size_t rows, std::size_t h, std::size_t r) {
+      return (layout == KvLayout::kHeadMajor ? h * rows + r : r * kHeads + h) * kBytes;
+    };
+    const auto tensor = [&](std::size_t i, std::size_t rows) {
+      return cache.tensor(i / 2, i % 2 == 0 ? KvCache::kKey : KvCache::kValue, rows);
+    };
+    for (std::size_t i = 0; i < 4; ++i) {
+      std::vector<std::byte> rows(kHeads * 5 * kBytes);
+      for (std::size_t h = 0; h < kHeads; ++h) {
+        for (std::size_t r = 0; r < 5; ++r) {
+          for (std::size_t b = 0; b < kBytes; ++b) rows[place(5, h, r) + b] = value(i, h, r, b);
+        }
+      }
+      cache.write(i / 2, i % 2 == 0 ? KvCache::kKey : KvCache::kValue, rows, 5, 0, 5);
+    }
+    for (const std::size_t rows : arrangements) {
+      cache.arrange(rows, 5);
+      EXPECT_EQ(cache.rows(), rows);
+      for (std::size_t i = 0; i < 4; ++i) {
+        ASSERT_EQ(tensor(i, rows).size(), kHeads * rows * kBytes);
+        for (std::size_t h = 0; h < kHeads; ++h) {
+          for (std::size_t r = 0; r < 5; ++r) {
+            for (std::size_t b = 0; b < kBytes; ++b)
+              ASSERT_EQ(tensor(i, rows)[place(rows, h, r) + b], value(i, h, r, b)) << rows;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(RotaryTable, EqualsTheReferenceToTheBit) {
   constexpr std::size_t kDim = 32, kTokens = 4;
   const std::array<int, 3> section = {8, 5, 3};

@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "runtime/embedding_table.h"
+#include "runtime/prompt_plan.h"
 #include "runtime/text_runner.h"
 
 namespace qhx::runtime {
@@ -30,25 +31,6 @@ struct Prompt {
   std::span<const std::int32_t> positions;  // [3, tokens]
   std::span<const PlacedImage> images;      // in order
 };
-
-// One execution: `count` tokens from `first` on.
-struct Chunk {
-  std::size_t first = 0;
-  std::size_t count = 0;
-  bool prefill = false;
-  bool operator==(const Chunk&) const = default;
-};
-
-// How the tokens from `start` on (those before are in the cache) are run. `images_end` is one past
-// the last image token, 0 without any. kUnsupported if image tokens would have to go through the
-// decode graph although the prefill graph takes deepstack rows.
-Result<std::vector<Chunk>> plan_chunks(const TextSpec& spec, std::size_t tokens, std::size_t start,
-                                       std::size_t images_end);
-
-// The longest start that is worth keeping when `common` tokens are already in the cache: all of it,
-// unless the prefill graph cannot see the cache and would be faster from the beginning.
-std::size_t usable_prefix(const TextSpec& spec, std::size_t tokens, std::size_t common,
-                          std::size_t images_end);
 
 // Runs the chunks; the runner's cache holds the tokens before the first of them. Afterwards
 // runner.hidden() is that of the last token. `should_cancel` (may be empty) is asked before every

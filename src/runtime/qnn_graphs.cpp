@@ -48,6 +48,16 @@ std::string graph_in_steps(const Manifest& manifest, Role role) {
   return "";
 }
 
+bool is_decoder(const GraphInfo& graph) {
+  return graph.input("mask") != nullptr && graph.output("y") != nullptr;
+}
+
+// Empty if there is no such input.
+std::vector<std::uint32_t> input_dims(const GraphInfo& graph, std::string_view input) {
+  const qnn::TensorInfo* tensor = graph.input(input);
+  return tensor == nullptr ? std::vector<std::uint32_t>() : tensor->dims;
+}
+
 bool takes_one_row(const GraphInfo& graph) {
   const qnn::TensorInfo* x = graph.input("x");
   const qnn::TensorInfo* y = graph.output("y");
@@ -124,8 +134,10 @@ Status QnnGraphs::assign_roles(const Manifest& manifest) {
     if (graph.empty()) graph = graph_in_steps(manifest, role);
     if (graph.empty()) continue;
     planned |= role == Role::kDecode;
-    QHX_RETURN_IF_ERROR(assign_named(role, graph));
+    QHX_ASSIGN_OR_RETURN(const Place place, find(graph, std::string(name(role)) + " graph"));
+    assign(role, place);
   }
+  for (const std::string& graph : manifest.plan.graphs) QHX_RETURN_IF_ERROR(assign_further(graph));
   // A plan that names a decode graph and no prefill graph means it.
   if (!planned) assign_by_shape();
   for (const auto& [role, key] : {std::pair{Role::kDecode, "plan.params.decode"},
@@ -139,8 +151,29 @@ Status QnnGraphs::assign_roles(const Manifest& manifest) {
   return {};
 }
 
+// The first graph of its shape is the one that is used.
+void QnnGraphs::assign(Role role, const Place& place) {
+  std::vector<Place>& places = places_[role];
+  const bool known = std::any_of(places.begin(), places.end(), [&](const Place& p) {
+    return input_dims(*p.graph, "x") == input_dims(*place.graph, "x") &&
+           input_dims(*p.graph, "mask") == input_dims(*place.graph, "mask");
+  });
+  if (!known) places.push_back(place);
+}
+
+// One of plan.params.graphs.
+Status QnnGraphs::assign_further(const std::string& graph) {
+  QHX_ASSIGN_OR_RETURN(const Place place, find(graph, "further graph"));
+  if (!is_decoder(*place.graph)) {
+    return corrupt("plan.params.graphs: graph " + graph +
+                   " is no decoder graph: it has no input mask or no output y");
+  }
+  assign(takes_one_row(*place.graph) ? Role::kDecode : Role::kPrefill, place);
+  return {};
+}
+
 // `wanted` is a graph's name, "role/graph", or the role of a context that has one graph.
-Status QnnGraphs::assign_named(Role role, std::string_view wanted) {
+Result<QnnGraphs::Place> QnnGraphs::find(std::string_view wanted, std::string_view what) const {
   const std::size_t slash = wanted.find('/');
   const std::string_view graph =
       slash == std::string_view::npos ? wanted : wanted.substr(slash + 1);
@@ -152,22 +185,22 @@ Status QnnGraphs::assign_named(Role role, std::string_view wanted) {
       known += (known.empty() ? "" : ", ") + binary.role + "/" + info.name;
       const bool by_name = info.name == graph && (context.empty() || context == binary.role);
       const bool by_role = binary.role == wanted && binary.info.graphs.size() == 1;
-      if (!places_.contains(role) && (by_name || by_role)) places_[role] = {i, &info, nullptr};
+      if (by_name || by_role) return Place{i, &info, nullptr};
     }
   }
-  if (places_.contains(role)) return {};
-  return corrupt("plan: the " + std::string(name(role)) + " graph \"" + std::string(wanted) +
+  return corrupt("plan: the " + std::string(what) + " \"" + std::string(wanted) +
                  "\" is in none of the context binaries, which have " + known);
 }
 
+// Roles that have a graph by name are left alone.
 void QnnGraphs::assign_by_shape() {
-  const auto offer = [this](Role role, std::size_t binary, const GraphInfo& graph) {
-    if (!places_.contains(role)) places_[role] = {binary, &graph, nullptr};
+  const auto offer = [this, named = places_](Role role, std::size_t binary,
+                                             const GraphInfo& graph) {
+    if (!named.contains(role)) assign(role, {binary, &graph, nullptr});
   };
   for (std::size_t i = 0; i < binaries_.size(); ++i) {
     for (const GraphInfo& graph : binaries_[i]->info.graphs) {
-      const bool decoder = graph.input("mask") != nullptr && graph.output("y") != nullptr;
-      if (decoder) {
+      if (is_decoder(graph)) {
         offer(takes_one_row(graph) ? Role::kDecode : Role::kPrefill, i, graph);
       } else if (binaries_[i]->role == "lmhead" || graph.output("logits") != nullptr) {
         offer(Role::kHead, i, graph);
@@ -178,9 +211,12 @@ void QnnGraphs::assign_by_shape() {
   }
 }
 
-const GraphInfo* QnnGraphs::info(Role role) const {
-  const auto place = places_.find(role);
-  return place == places_.end() ? nullptr : place->second.graph;
+std::vector<const GraphInfo*> QnnGraphs::infos(Role role) const {
+  std::vector<const GraphInfo*> infos;
+  const auto places = places_.find(role);
+  if (places == places_.end()) return infos;
+  for (const Place& place : places->second) infos.push_back(place.graph);
+  return infos;
 }
 
 Status QnnGraphs::load_context(Binary& binary) {
@@ -188,23 +224,23 @@ Status QnnGraphs::load_context(Binary& binary) {
   // The emulation crashes on a context of several graphs over shared weights, and nothing but the
   // manifest tells a binary of that kind from one it can load.
   if (backend_->library().emulates_device() && !binary.emulation && binary.info.graphs.size() > 1) {
-    return unsupported("context " + binary.role + ": " + backend_->library().path() +
-                       " cannot load, in emulation, a binary with " +
-                       std::to_string(binary.info.graphs.size()) +
-                       " graphs over shared weights; run the bundle on its device, or make it again "
-                       "with \"qhx forge --emulation-twin\"");
+    return unsupported(
+        "context " + binary.role + ": " + backend_->library().path() +
+        " cannot load, in emulation, a binary with " + std::to_string(binary.info.graphs.size()) +
+        " graphs over shared weights; run the bundle on its device, or make it again "
+        "with \"qhx forge --emulation-twin\"");
   }
   QHX_ASSIGN_OR_RETURN(binary.context, qnn::Context::from_binary(backend_, binary.file.bytes())
                                            .with_context("context " + binary.role));
   return {};
 }
 
-Result<std::shared_ptr<GraphExecutor>> QnnGraphs::open(Role role) {
+Result<std::shared_ptr<GraphExecutor>> QnnGraphs::open(Role role, std::size_t index) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = places_.find(role);
-  if (found == places_.end())
+  if (found == places_.end() || index >= found->second.size())
     return not_found("the bundle has no " + std::string(name(role)) + " graph");
-  Place& place = found->second;
+  Place& place = found->second[index];
   if (place.executor == nullptr) {
     Binary& binary = *binaries_[place.binary];
     QHX_RETURN_IF_ERROR(load_context(binary));

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/mapped_file.h"
 #include "manifest/manifest.h"
@@ -29,12 +30,12 @@ class QnnGraphs final : public GraphProvider {
                                                  const qnn::SystemLibrary& system,
                                                  std::shared_ptr<const qnn::Backend> backend);
 
-  const qnn::GraphInfo* info(Role role) const override;
-  Result<std::shared_ptr<GraphExecutor>> open(Role role) override;
+  std::vector<const qnn::GraphInfo*> infos(Role role) const override;
+  Result<std::shared_ptr<GraphExecutor>> open(Role role, std::size_t index) override;
 
  private:
   struct Binary {
-    std::string role;  // of the manifest
+    std::string role;        // of the manifest
     bool emulation = false;  // the file that is there for emulation
     MappedFile file;
     qnn::BinaryInfo info;
@@ -51,13 +52,15 @@ class QnnGraphs final : public GraphProvider {
                        const qnn::SystemLibrary& system);
   Status check_binary(const manifest::Model& model, const Binary& binary) const;
   Status assign_roles(const manifest::Manifest& manifest);
-  Status assign_named(Role role, std::string_view graph);
+  Status assign_further(const std::string& graph);
+  Result<Place> find(std::string_view graph, std::string_view what) const;
   void assign_by_shape();
+  void assign(Role role, const Place& place);
   Status load_context(Binary& binary);
 
   std::shared_ptr<const qnn::Backend> backend_;
   std::vector<std::unique_ptr<Binary>> binaries_;
-  std::map<Role, Place> places_;
+  std::map<Role, std::vector<Place>> places_;
   std::mutex mutex_;
 };
 

@@ -1,7 +1,11 @@
 #include "runtime/text_spec.h"
 
+#include <algorithm>
 #include <limits>
 #include <string>
+#include <tuple>
+
+#include "base/check.h"
 
 namespace qhx::runtime {
 namespace {
@@ -106,8 +110,9 @@ Status same_encoding(const TensorInfo& written, const TensorInfo& read, const st
                  ") of the cache have different encodings");
 }
 
+// `decode`: the decode graph of the largest context, whose cache is the measure.
 Status check_layer(const GraphInfo& graph, const GraphInfo& decode, const TextSpec& spec,
-                   std::size_t layer, std::size_t rows, bool has_past) {
+                   std::size_t layer, const DecoderShape& shape) {
   const std::string where = "graph " + graph.name + ": ";
   for (const char* kind : {"k_", "v_"}) {
     const std::string past_name = layer_name((std::string("past_") + kind).c_str(), layer);
@@ -115,13 +120,13 @@ Status check_layer(const GraphInfo& graph, const GraphInfo& decode, const TextSp
     const TensorInfo* cache = decode.input(past_name);
     QHX_RETURN_IF_ERROR(expect_shape(cache, cache_shape(spec, spec.context),
                                      input_of(decode, past_name), "kv.layout and params"));
-    if (has_past) {
-      QHX_RETURN_IF_ERROR(expect_shape(graph.input(past_name), cache_shape(spec, spec.context),
+    if (shape.context > 0) {
+      QHX_RETURN_IF_ERROR(expect_shape(graph.input(past_name), cache_shape(spec, shape.context),
                                        input_of(graph, past_name), "kv.layout and params"));
       QHX_RETURN_IF_ERROR(same_encoding(*graph.input(past_name), *cache, where));
     }
     const TensorInfo* rows_out = graph.output(new_name);
-    QHX_RETURN_IF_ERROR(expect_shape(rows_out, cache_shape(spec, rows),
+    QHX_RETURN_IF_ERROR(expect_shape(rows_out, cache_shape(spec, shape.rows),
                                      where + "output " + new_name, "kv.layout and params"));
     QHX_RETURN_IF_ERROR(same_encoding(*rows_out, *cache, where));
   }
@@ -130,7 +135,8 @@ Status check_layer(const GraphInfo& graph, const GraphInfo& decode, const TextSp
 
 // Everything about one decoder graph, with the sizes known.
 Status check_graph(const GraphInfo& graph, const GraphInfo& decode, const TextSpec& spec,
-                   std::size_t rows, bool has_past, std::size_t deepstack) {
+                   const DecoderShape& shape, std::size_t deepstack) {
+  const std::size_t rows = shape.rows;
   const Shape x = {u32(rows), u32(spec.hidden)};
   QHX_RETURN_IF_ERROR(expect_shape(graph.input("x"), x, input_of(graph, "x"), "params.hidden"));
   QHX_RETURN_IF_ERROR(
@@ -142,7 +148,7 @@ Status check_graph(const GraphInfo& graph, const GraphInfo& decode, const TextSp
     QHX_RETURN_IF_ERROR(
         expect_shape(graph.input(name), table, input_of(graph, name), "params.head_dim"));
   }
-  const Shape mask = {u32(rows), u32((has_past ? spec.context : 0) + rows)};
+  const Shape mask = {u32(rows), u32(shape.context + rows)};
   QHX_RETURN_IF_ERROR(
       expect_shape(graph.input("mask"), mask, input_of(graph, "mask"), "params.max_ctx"));
   for (std::size_t k = 0; k < deepstack; ++k) {
@@ -150,8 +156,8 @@ Status check_graph(const GraphInfo& graph, const GraphInfo& decode, const TextSp
     QHX_RETURN_IF_ERROR(expect_shape(graph.input(name), x, input_of(graph, name), "params.hidden"));
   }
   for (std::size_t layer = 0; layer < spec.layers; ++layer)
-    QHX_RETURN_IF_ERROR(check_layer(graph, decode, spec, layer, rows, has_past));
-  const std::size_t known_inputs = 4 + deepstack + (has_past ? 2 * spec.layers : 0);
+    QHX_RETURN_IF_ERROR(check_layer(graph, decode, spec, layer, shape));
+  const std::size_t known_inputs = 4 + deepstack + (shape.context > 0 ? 2 * spec.layers : 0);
   if (graph.inputs.size() != known_inputs || graph.outputs.size() != 1 + 2 * spec.layers) {
     return unsupported("graph " + graph.name + ": has " + std::to_string(graph.inputs.size()) +
                        " inputs and " + std::to_string(graph.outputs.size()) + " outputs, " +
@@ -161,17 +167,63 @@ Status check_graph(const GraphInfo& graph, const GraphInfo& decode, const TextSp
   return {};
 }
 
-Status read_prefill(const GraphInfo& prefill, TextSpec& spec) {
-  QHX_ASSIGN_OR_RETURN(const TensorInfo* x, need_input(prefill, "x"));
-  QHX_ASSIGN_OR_RETURN(const TensorInfo* mask, need_input(prefill, "mask"));
-  spec.prefill_rows = x->element_count() / spec.hidden;
-  const std::size_t rows = spec.prefill_rows;
-  spec.prefill_past = mask->element_count() != rows * rows;
-  spec.deepstack = count_deepstack(prefill);
-  if (rows > spec.context)
-    return corrupt("graph " + prefill.name + ": takes " + std::to_string(rows) +
-                   " tokens, the cache holds " + std::to_string(spec.context));
+// Rows and cache rows from the graph itself.
+Result<DecoderShape> read_shape(const GraphInfo& graph, Role role, std::size_t index,
+                                const TextSpec& spec) {
+  DecoderShape shape{role, index, 1, 0};
+  QHX_ASSIGN_OR_RETURN(const TensorInfo* x, need_input(graph, "x"));
+  QHX_RETURN_IF_ERROR(need_input(graph, "mask").status());
+  if (role == Role::kDecode) QHX_RETURN_IF_ERROR(need_input(graph, "past_k_0").status());
+  if (role == Role::kPrefill) shape.rows = x->element_count() / spec.hidden;
+  if (const TensorInfo* past = graph.input("past_k_0"))
+    shape.context = past->element_count() / (spec.kv.kv_heads * spec.head_dim);
+  for (const std::size_t rows : {shape.rows, shape.context}) {
+    if (rows > spec.context) {
+      return corrupt("graph " + graph.name + ": " +
+                     (rows == shape.rows ? "takes " : "has a cache for ") + std::to_string(rows) +
+                     " tokens, the largest decode graph's cache holds " +
+                     std::to_string(spec.context));
+    }
+  }
+  return shape;
+}
+
+Status read_prefills(const std::vector<const GraphInfo*>& prefills, const GraphInfo& decode,
+                     TextSpec& spec) {
+  for (std::size_t i = 0; i < prefills.size(); ++i) {
+    const GraphInfo& graph = *prefills[i];
+    const std::size_t deepstack = count_deepstack(graph);
+    if (i == 0) spec.deepstack = deepstack;
+    if (deepstack != spec.deepstack) {
+      return corrupt("graph " + graph.name + ": has " + std::to_string(deepstack) +
+                     " deepstack inputs, graph " + prefills[0]->name + " has " +
+                     std::to_string(spec.deepstack));
+    }
+    QHX_ASSIGN_OR_RETURN(const DecoderShape shape, read_shape(graph, Role::kPrefill, i, spec));
+    QHX_RETURN_IF_ERROR(check_graph(graph, decode, spec, shape, deepstack));
+    spec.graphs.push_back(shape);
+  }
   return {};
+}
+
+Status read_decodes(const std::vector<const GraphInfo*>& decodes, const GraphInfo& largest,
+                    TextSpec& spec) {
+  for (std::size_t i = 0; i < decodes.size(); ++i) {
+    QHX_ASSIGN_OR_RETURN(const DecoderShape shape, read_shape(*decodes[i], Role::kDecode, i, spec));
+    QHX_RETURN_IF_ERROR(check_graph(*decodes[i], largest, spec, shape, 0));
+    spec.graphs.push_back(shape);
+  }
+  return {};
+}
+
+// The decode graph with the widest mask, which is that of the largest context.
+const GraphInfo& largest_of(const std::vector<const GraphInfo*>& decodes) {
+  const auto columns = [](const GraphInfo* graph) {
+    const TensorInfo* mask = graph->input("mask");
+    return mask == nullptr ? 0 : mask->element_count();
+  };
+  return **std::max_element(decodes.begin(), decodes.end(),
+                            [&](const auto* a, const auto* b) { return columns(a) < columns(b); });
 }
 
 Status read_decode(const manifest::Params& params, const GraphInfo& decode, TextSpec& spec) {
@@ -235,9 +287,34 @@ Status expect_shape(const TensorInfo* tensor, const Shape& expected, std::string
                  std::string(why) + ", the binary has " + qnn::to_string(tensor->dims));
 }
 
-Result<TextSpec> make_text_spec(const manifest::Manifest& manifest, const GraphInfo& decode,
-                                const GraphInfo* prefill, const GraphInfo& head) {
+std::size_t TextSpec::prefill_rows() const {
+  std::size_t most = 0;
+  for (const DecoderShape& graph : graphs) {
+    if (graph.role == Role::kPrefill) most = std::max(most, graph.rows);
+  }
+  return most;
+}
+
+std::size_t TextSpec::decode_graph(std::size_t cached) const {
+  for (std::size_t i = 0; i < graphs.size(); ++i) {
+    if (graphs[i].role == Role::kDecode && graphs[i].context >= cached) return i;
+  }
+  QHX_CHECK(false);
+}
+
+std::size_t TextSpec::context_for(std::size_t count) const {
+  for (const DecoderShape& graph : graphs) {
+    if (graph.context >= count && graph.context > 0) return graph.context;
+  }
+  QHX_CHECK(false);
+}
+
+Result<TextSpec> make_text_spec(const manifest::Manifest& manifest, const GraphProvider& graphs) {
   const manifest::Params& params = manifest.params;
+  const auto decodes = graphs.infos(Role::kDecode);
+  const GraphInfo* head = graphs.info(Role::kHead);
+  QHX_CHECK(!decodes.empty() && head != nullptr);
+  const GraphInfo& decode = largest_of(decodes);
   TextSpec spec;
   QHX_RETURN_IF_ERROR(read_decode(params, decode, spec));
   const TensorInfo& past = *decode.input("past_k_0");
@@ -254,13 +331,12 @@ Result<TextSpec> make_text_spec(const manifest::Manifest& manifest, const GraphI
   spec.kv.layers = spec.layers;
   spec.kv.rows = spec.context;
   spec.kv.head_bytes = spec.head_dim * qnn::size_bytes(past.type);
-  QHX_RETURN_IF_ERROR(check_graph(decode, decode, spec, 1, true, 0));
-  if (prefill != nullptr) {
-    QHX_RETURN_IF_ERROR(read_prefill(*prefill, spec));
-    QHX_RETURN_IF_ERROR(
-        check_graph(*prefill, decode, spec, spec.prefill_rows, spec.prefill_past, spec.deepstack));
-  }
-  QHX_RETURN_IF_ERROR(read_head(params, head, spec));
+  QHX_RETURN_IF_ERROR(read_decodes(decodes, decode, spec));
+  QHX_RETURN_IF_ERROR(read_prefills(graphs.infos(Role::kPrefill), decode, spec));
+  std::stable_sort(spec.graphs.begin(), spec.graphs.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.context, a.role, a.rows) < std::tie(b.context, b.role, b.rows);
+  });
+  QHX_RETURN_IF_ERROR(read_head(params, *head, spec));
   if (params.rope_theta == 0)
     return unsupported("params.rope_theta: missing, and no graph tells it");
   spec.rope_theta = params.rope_theta;

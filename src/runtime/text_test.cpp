@@ -31,8 +31,7 @@ manifest::Manifest manifest_for(const ToyOptions& o) {
 }
 
 Result<TextSpec> spec_of(const ToyModel& model, const manifest::Manifest& m) {
-  return make_text_spec(m, *model.info(Role::kDecode), model.info(Role::kPrefill),
-                        *model.info(Role::kHead));
+  return make_text_spec(m, model);
 }
 
 EmbeddingTable embeddings_for(const ToyOptions& o) {
@@ -89,9 +88,10 @@ class Session {
               std::size_t images_end = 0) {
     const auto tokens = tokens_of(count, model.options());
     const auto positions = positions_of(count);
-    const auto chunks = plan_chunks(runner->spec(), count, start, images_end);
-    EXPECT_TRUE(chunks.ok()) << chunks.status();
-    Status status = run_prompt(*runner, embeddings, {tokens, positions, images}, *chunks, {});
+    const auto plan = plan_prompt(runner->spec(), count, start, images_end);
+    EXPECT_TRUE(plan.ok()) << plan.status();
+    EXPECT_EQ(plan->start, start);
+    Status status = run_prompt(*runner, embeddings, {tokens, positions, images}, plan->chunks, {});
     EXPECT_TRUE(status.ok()) << status;
     for (const std::int32_t id : {1, 2}) {
       const auto at = static_cast<std::int32_t>(runner->cached());
@@ -205,7 +205,7 @@ TEST(Prompt, DeepstackShowsInTheResult) {
   Session a(o), b(o);
   const auto hidden = [](Session& s, std::span<const PlacedImage> images) {
     const auto tokens = tokens_of(6, s.model.options());
-    const auto chunks = *plan_chunks(s.runner->spec(), 6, 0, 6);
+    const auto chunks = plan_prompt(s.runner->spec(), 6, 0, 6)->chunks;
     EXPECT_TRUE(
         run_prompt(*s.runner, s.embeddings, {tokens, positions_of(6), images}, chunks, {}).ok());
     return std::vector<float>(s.runner->hidden().begin(), s.runner->hidden().end());
@@ -219,7 +219,7 @@ TEST(Prompt, StopsBetweenExecutionsOnRequest) {
   const auto tokens = tokens_of(24, o);
   const auto positions = positions_of(24);
   int asked = 0;
-  const auto chunks = *plan_chunks(session.runner->spec(), 24, 0, 0);
+  const auto chunks = plan_prompt(session.runner->spec(), 24, 0, 0)->chunks;
   const Status status = run_prompt(*session.runner, session.embeddings, {tokens, positions, {}},
                                    chunks, [&] { return ++asked == 3; });
   EXPECT_EQ(status.code(), StatusCode::kCancelled);
@@ -233,7 +233,7 @@ TEST(Prompt, AFailedExecutionIsReported) {
   session.model.before = [](Role) { return backend_error("broken"); };
   const auto tokens = tokens_of(3, o);
   const auto positions = positions_of(3);
-  const auto chunks = *plan_chunks(session.runner->spec(), 3, 0, 0);
+  const auto chunks = plan_prompt(session.runner->spec(), 3, 0, 0)->chunks;
   EXPECT_EQ(
       run_prompt(*session.runner, session.embeddings, {tokens, positions, {}}, chunks, {}).code(),
       StatusCode::kBackend);
@@ -245,37 +245,10 @@ TEST(Prompt, IdsOutsideTheTableAreRefused) {
   Session session(o);
   const std::vector<std::int32_t> tokens = {1, 50};
   const auto positions = positions_of(2);
-  const auto chunks = *plan_chunks(session.runner->spec(), 2, 0, 0);
+  const auto chunks = plan_prompt(session.runner->spec(), 2, 0, 0)->chunks;
   EXPECT_EQ(
       run_prompt(*session.runner, session.embeddings, {tokens, positions, {}}, chunks, {}).code(),
       StatusCode::kOutOfRange);
-}
-
-TEST(PlanChunks, PicturesNeedPrefillWhereDeepstackIs) {
-  TextSpec spec;
-  spec.prefill_rows = 8;
-  spec.deepstack = 3;
-  EXPECT_EQ(plan_chunks(spec, 20, 0, 9).status().code(), StatusCode::kUnsupported);
-  EXPECT_TRUE(plan_chunks(spec, 20, 0, 8).ok());
-  spec.prefill_past = true;
-  spec.decode_tail = 4;
-  using Chunks = std::vector<Chunk>;
-  EXPECT_EQ(*plan_chunks(spec, 11, 0, 0),
-            (Chunks{{0, 8, true}, {8, 1, false}, {9, 1, false}, {10, 1, false}}));
-  EXPECT_EQ(*plan_chunks(spec, 11, 0, 10), (Chunks{{0, 8, true}, {8, 3, true}}));
-  EXPECT_EQ(*plan_chunks(spec, 9, 8, 0), (Chunks{{8, 1, false}}));
-}
-
-TEST(UsablePrefix, DependsOnWhatPrefillCanSee) {
-  TextSpec spec;
-  spec.prefill_rows = 32;
-  spec.prefill_past = true;
-  EXPECT_EQ(usable_prefix(spec, 10, 10, 0), 9u);
-  EXPECT_EQ(usable_prefix(spec, 10, 4, 0), 4u);
-  spec.prefill_past = false;
-  EXPECT_EQ(usable_prefix(spec, 100, 95, 0), 95u);
-  EXPECT_EQ(usable_prefix(spec, 100, 95, 98), 0u);
-  EXPECT_EQ(usable_prefix(spec, 30, 2, 0), 0u);
 }
 
 // ---- Contradictions between graphs and manifest ----
@@ -311,8 +284,8 @@ TEST(TextSpec, DerivesWhatTheManifestLacks) {
     EXPECT_EQ(spec->head_dim, 6u);
     EXPECT_EQ(spec->kv.kv_heads, 2u);
     EXPECT_EQ(spec->context, 40u);
-    EXPECT_EQ(spec->prefill_rows, 8u);
-    EXPECT_TRUE(spec->prefill_past);
+    EXPECT_EQ(spec->graphs,
+              (std::vector<DecoderShape>{{Role::kPrefill, 0, 8, 40}, {Role::kDecode, 0, 1, 40}}));
     EXPECT_EQ(spec->kv.layout, head_major ? KvLayout::kHeadMajor : KvLayout::kTokenMajor);
   }
 }

@@ -44,20 +44,26 @@ class View {
 
 class ToyExecutor final : public runtime::GraphExecutor {
  public:
-  ToyExecutor(ToyModel& model, Role role) : model_(model), role_(role) {}
-  const qnn::GraphInfo& info() const override { return model_.graphs.at(role_); }
+  ToyExecutor(ToyModel& model, Role role, const qnn::GraphInfo& info)
+      : model_(model), role_(role), info_(info) {}
+  const qnn::GraphInfo& info() const override { return info_; }
   Result<std::unique_ptr<runtime::BoundGraph>> bind(std::span<const NamedBuffer> buffers) override;
 
  private:
   class Bound;
   ToyModel& model_;
   Role role_;
+  const qnn::GraphInfo& info_;
 };
 
 class ToyExecutor::Bound final : public runtime::BoundGraph {
  public:
-  Bound(ToyModel& model, Role role, std::map<std::string, View> views)
+  Bound(ToyModel& model, Role role, const qnn::GraphInfo& info, std::map<std::string, View> views)
       : model_(model), o_(model.options()), role_(role), views_(std::move(views)) {
+    if (const qnn::TensorInfo* mask = info.input("mask")) {
+      rows_ = mask->dims[0];
+      context_ = mask->dims[1] - rows_;
+    }
     for (std::uint32_t layer = 0; layer < o_.layers && views_.contains("new_k_0"); ++layer) {
       for (const char* kind : {"k_", "v_"}) {
         const std::string suffix = kind + std::to_string(layer);
@@ -92,8 +98,8 @@ class ToyExecutor::Bound final : public runtime::BoundGraph {
   }
 
   void decoder() {
-    const std::uint32_t rows = role_ == Role::kDecode ? 1 : o_.prefill_rows;
-    const std::uint32_t past = past_[0].bound() ? o_.context : 0;
+    const std::uint32_t rows = rows_, past = context_;
+    model_.trace.emplace_back(context_, rows_);
     const std::uint32_t table = o_.full_rope ? o_.head_dim : o_.head_dim / 2;
     const View &cos = views_.at("cos"), &sin = views_.at("sin"), &mask = views_.at("mask");
     for (std::uint32_t i = 0; i < fresh_.size(); ++i) {
@@ -121,7 +127,7 @@ class ToyExecutor::Bound final : public runtime::BoundGraph {
           if (mask.get(std::size_t{r} * (past + rows) + j) < -30000.0f) continue;
           for (std::uint32_t i = 0; i < fresh_.size(); ++i) {
             const std::uint32_t h = column % o_.kv_heads, d = column % o_.head_dim;
-            const float value = j < past ? past_[i].get(at(o_.context, j, h, d))
+            const float value = j < past ? past_[i].get(at(past, j, h, d))
                                          : fresh_[i].get(at(rows, j - past, h, d));
             sum += value * 0.125f;
           }
@@ -168,6 +174,7 @@ class ToyExecutor::Bound final : public runtime::BoundGraph {
   ToyModel& model_;
   const ToyOptions& o_;
   Role role_;
+  std::uint32_t rows_ = 0, context_ = 0;
   std::map<std::string, View> views_;
   std::vector<View> past_, fresh_;  // k_0, v_0, k_1 …
   View x_, y_;
@@ -188,14 +195,18 @@ Result<std::unique_ptr<runtime::BoundGraph>> ToyExecutor::bind(
   if (views.size() != info().inputs.size() + info().outputs.size())
     return unsupported("not everything is bound");
   return std::unique_ptr<runtime::BoundGraph>(
-      std::make_unique<Bound>(model_, role_, std::move(views)));
+      std::make_unique<Bound>(model_, role_, info_, std::move(views)));
 }
 
 ToyModel::ToyModel(const ToyOptions& options) : options_(options) {
+  trace.reserve(1024);  // for the test that counts allocations
   const ToyOptions& o = options_;
-  describe_decoder(Role::kDecode, 1, true, 0);
-  if (o.prefill_rows > 0)
-    describe_decoder(Role::kPrefill, o.prefill_rows, o.prefill_past, o.deepstack);
+  graphs[Role::kDecode] = describe_decoder("decode", 1, o.context, 0);
+  if (o.prefill_rows > 0) {
+    graphs[Role::kPrefill] =
+        describe_decoder("prefill", o.prefill_rows, o.prefill_past ? o.context : 0, o.deepstack);
+  }
+  describe_further();
   graphs[Role::kHead] = {
       "head", {tensor("x", o.type, {1, o.hidden})}, {tensor("logits", o.type, {1, o.vocab})}};
   if (o.patches == 0) return;
@@ -207,40 +218,67 @@ ToyModel::ToyModel(const ToyOptions& options) : options_(options) {
   graphs[Role::kVision] = vision;
 }
 
-void ToyModel::describe_decoder(Role role, std::uint32_t rows, bool past, std::uint32_t deepstack) {
+qnn::GraphInfo ToyModel::describe_decoder(std::string name, std::uint32_t rows,
+                                          std::uint32_t context, std::uint32_t deepstack) const {
   const ToyOptions& o = options_;
   const std::uint32_t table = o.full_rope ? o.head_dim : o.head_dim / 2;
   const auto cache = [&](std::uint32_t r) -> std::vector<std::uint32_t> {
     if (o.head_major) return {o.kv_heads, r, o.head_dim};
     return {r, o.kv_heads * o.head_dim};
   };
-  qnn::GraphInfo graph{role == Role::kDecode ? "decode" : "prefill", {}, {}};
+  qnn::GraphInfo graph{std::move(name), {}, {}};
   graph.inputs = {tensor("x", o.type, {rows, o.hidden}), tensor("cos", o.type, {rows, table}),
                   tensor("sin", o.type, {rows, table}),
-                  tensor("mask", o.type, {rows, (past ? o.context : 0) + rows})};
+                  tensor("mask", o.type, {rows, context + rows})};
   graph.outputs = {tensor("y", o.type, {rows, o.hidden})};
   for (std::uint32_t k = 0; k < deepstack; ++k)
     graph.inputs.push_back(tensor("deepstack_" + std::to_string(k), o.type, {rows, o.hidden}));
   for (std::uint32_t layer = 0; layer < o.layers; ++layer) {
     for (const char* kind : {"k_", "v_"}) {
       const std::string suffix = kind + std::to_string(layer);
-      if (past)
-        graph.inputs.push_back(tensor("past_" + suffix, QNN_DATATYPE_FLOAT_16, cache(o.context)));
+      if (context > 0)
+        graph.inputs.push_back(tensor("past_" + suffix, QNN_DATATYPE_FLOAT_16, cache(context)));
       graph.outputs.push_back(tensor("new_" + suffix, QNN_DATATYPE_FLOAT_16, cache(rows)));
     }
   }
-  graphs[role] = std::move(graph);
+  return graph;
 }
 
-const qnn::GraphInfo* ToyModel::info(Role role) const {
-  const auto found = graphs.find(role);
-  return found == graphs.end() ? nullptr : &found->second;
+void ToyModel::describe_further() {
+  const ToyOptions& o = options_;
+  const auto name = [](const char* kind, std::uint32_t rows, std::uint32_t context) {
+    return kind + std::to_string(rows) + "_c" + std::to_string(context);
+  };
+  for (const std::uint32_t context : o.further_contexts)
+    further[Role::kDecode].push_back(describe_decoder(name("decode_", 1, context), 1, context, 0));
+  if (o.prefill_rows == 0) return;
+  std::vector<std::uint32_t> contexts = o.further_contexts, calls = o.further_rows;
+  contexts.push_back(o.context);
+  calls.push_back(o.prefill_rows);
+  for (const std::uint32_t context : contexts) {
+    for (const std::uint32_t rows : calls) {
+      if (context == o.context && rows == o.prefill_rows) continue;
+      further[Role::kPrefill].push_back(
+          describe_decoder(name("prefill_", rows, context), rows, context, o.deepstack));
+    }
+  }
 }
 
-Result<std::shared_ptr<runtime::GraphExecutor>> ToyModel::open(Role role) {
-  if (info(role) == nullptr) return not_found("no such graph");
+std::vector<const qnn::GraphInfo*> ToyModel::infos(Role role) const {
+  std::vector<const qnn::GraphInfo*> all;
+  if (const auto found = graphs.find(role); found != graphs.end()) all.push_back(&found->second);
+  if (const auto found = further.find(role); found != further.end()) {
+    for (const qnn::GraphInfo& graph : found->second) all.push_back(&graph);
+  }
+  return all;
+}
+
+Result<std::shared_ptr<runtime::GraphExecutor>> ToyModel::open(Role role, std::size_t index) {
+  const auto all = infos(role);
+  if (index >= all.size()) return not_found("no such graph");
   ++opened[role];
-  return std::shared_ptr<runtime::GraphExecutor>(std::make_shared<ToyExecutor>(*this, role));
+  return std::shared_ptr<runtime::GraphExecutor>(
+      std::make_shared<ToyExecutor>(*this, role, *all[index]));
 }
 
 }  // namespace qhx::fakes

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/f16.h"
@@ -19,6 +20,9 @@ namespace qhx::fakes {
 struct ToyOptions {
   std::uint32_t hidden = 8, vocab = 50, layers = 2, kv_heads = 2, head_dim = 6, context = 40;
   std::uint32_t prefill_rows = 8;  // 0: no prefill graph
+  // Besides `context` and `prefill_rows`: each context gets a decode graph, and each pair of a
+  // context and a number of rows a prefill graph.
+  std::vector<std::uint32_t> further_contexts, further_rows;
   bool prefill_past = true;
   bool head_major = true;
   bool full_rope = false;  // tables of head_dim columns instead of head_dim / 2
@@ -36,20 +40,28 @@ class ToyModel final : public runtime::GraphProvider {
 
   explicit ToyModel(const ToyOptions& options);
 
-  const qnn::GraphInfo* info(runtime::Role role) const override;
-  Result<std::shared_ptr<runtime::GraphExecutor>> open(runtime::Role role) override;
+  using runtime::GraphProvider::open;
+  std::vector<const qnn::GraphInfo*> infos(runtime::Role role) const override;
+  Result<std::shared_ptr<runtime::GraphExecutor>> open(runtime::Role role,
+                                                       std::size_t index) override;
 
-  // May be changed before open(), to make graphs that contradict each other.
+  // May be changed before open(), to make graphs that contradict each other. `further` are those of
+  // the further contexts and rows.
   std::map<runtime::Role, qnn::GraphInfo> graphs;
+  std::map<runtime::Role, std::vector<qnn::GraphInfo>> further;
   Head head;
   Hook before;
   std::map<runtime::Role, int> opened, runs;
+  // The cache rows and rows of the decoder graphs that ran, in order.
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> trace;
 
   const ToyOptions& options() const { return options_; }
 
  private:
   friend class ToyExecutor;
-  void describe_decoder(runtime::Role role, std::uint32_t rows, bool past, std::uint32_t deepstack);
+  qnn::GraphInfo describe_decoder(std::string name, std::uint32_t rows, std::uint32_t context,
+                                  std::uint32_t deepstack) const;
+  void describe_further();
   ToyOptions options_;
 };
 
