@@ -134,8 +134,8 @@ void add_forge_command(CLI::App& program, int& exit_code) {
                    "has graphs of its own over the same weights, and the smallest that fits is run")
       ->capture_default_str();
   command->add_option("--prefill", a.prefill_rows,
-                      "Prompt tokens of one prefill call, or several like 32,320 (default: 320, or "
-                      "--ctx if that is less)");
+                      "Prompt tokens of one prefill call, or several like 64,320: a prompt is cut "
+                      "into those that cost least (default: 16,64,320, as far as --ctx reaches)");
   command->add_option("--name", a.name, "Model name, begins the manifests' file names");
   command->add_flag("--force", a.force, "Replace a bundle that is there, once the new one is done");
   command->add_option("--qnn-lib", a.qnn_library,

@@ -97,6 +97,8 @@ TEST_P(BundleOf, IsCompleteAndReadsBack) {
   EXPECT_FALSE(text.vision.has_value());
   EXPECT_EQ(vlm.vision->tokens(), 6u);
   EXPECT_EQ(vlm.plan.prefill, "prefill_8");
+  EXPECT_GT(vlm.plan.call_cost, 0u);
+  EXPECT_GT(vlm.plan.decode_tail, 0u);
   EXPECT_EQ(vlm.kv.layout, "head_major");
   EXPECT_EQ(vlm.chat.vision_pad, "<|image_pad|>");
   EXPECT_EQ(vlm.sampling.temperature, 0.0f);

@@ -57,6 +57,7 @@ TEST(Rows, AreNumbersInAnyOrderNoneTwice) {
 TEST(TextGraphs, EachContextHasPrefillForEachLengthAndDecode) {
   ForgeOptions options;
   options.context_rows = {512};
+  options.prefill_rows = {320};
   const TextGraphNames one = text_graph_names(options);
   EXPECT_EQ(one.prefill, "prefill_320");
   EXPECT_EQ(one.decode, "decode_1");
@@ -82,7 +83,7 @@ TEST(Validate, KnowsTheLimits) {
   options.image = {64, 96};  // 6 tokens
   options.context_rows = {6 + kTextRows};
   EXPECT_TRUE(validate(options, config).ok());
-  EXPECT_THAT(prefill_rows(options), ElementsAre(6 + kTextRows))
+  EXPECT_THAT(prefill_rows(options), ElementsAre(16, 6 + kTextRows))
       << "the default is cut to the context";
   options.context_rows = {6, 5 + kTextRows};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("takes 6 tokens"));
@@ -101,7 +102,10 @@ TEST(Validate, KnowsTheLimits) {
   options.context_rows = {512, 262145};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("at most 262144"));
   options.context_rows = {4096};
-  EXPECT_THAT(prefill_rows(options), ElementsAre(kDefaultPrefillRows));
+  EXPECT_THAT(prefill_rows(options), ElementsAre(16, 64, 320));
+  options.target.soc_model = 69;
+  EXPECT_THAT(prefill_rows(options), ElementsAre(320));
+  options.target.soc_model = 0;
   options.image = {64, 80};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("multiples of 32"));
   options.image = {64, 64};
