@@ -51,9 +51,13 @@ class SeveralContexts : public ::testing::Test {
     EXPECT_TRUE(report.ok()) << report.status();
     const fs::path manifest = options.output / "demo-vlm-320.json";
     EXPECT_TRUE(never_stop(manifest).ok());
+    return open(manifest);
+  }
+
+  static std::optional<qhexrt::Engine> open(const fs::path& manifest) {
     qhexrt::EngineOptions engine;
     engine.manifest = manifest.string();
-    engine.backend_library = engine.system_library = library;
+    engine.backend_library = engine.system_library = std::getenv("QHX_CPU_LIB");
     engine.threads = 2;
     auto loaded = qhexrt::Engine::load(engine);
     EXPECT_TRUE(loaded.value.has_value()) << loaded.error.message;
@@ -113,6 +117,20 @@ TEST_F(SeveralContexts, LongAndShortPromptsShareASession) {
   expect_same({raw(text), raw(text + "And then"), raw("A red"), raw(text)}, {40, 60, 100, 5});
   EXPECT_GT(found_[0].metrics.prompt_tokens, 64u);
   EXPECT_GE(found_[1].metrics.reused_tokens, found_[0].metrics.prompt_tokens - 1);
+}
+
+TEST_F(SeveralContexts, GraphsAreFoundByShapeWithoutAPlan) {
+  const fs::path file = folder_.path() / "several" / "demo-vlm-320.json";
+  auto m = manifest::load_manifest(file);
+  ASSERT_TRUE(m.ok()) << m.status();
+  m->plan = {};
+  m->source.erase("plan");
+  ASSERT_TRUE(write_file(file, manifest::print_manifest(*m).dump()).ok());
+  several_ = open(file);
+  ASSERT_TRUE(several_.has_value());
+  EXPECT_EQ(several_->info().prefill_rows, 64u);
+  expect_same({raw("The picture shows")}, {kNoEnd});
+  EXPECT_EQ(found_[0].metrics.prompt_tokens + found_[0].ids.size(), kContext);
 }
 
 TEST_F(SeveralContexts, APictureGoesIn) {
