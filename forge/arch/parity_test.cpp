@@ -188,11 +188,11 @@ Status Parity::run_graphs(const Setting& setting) {
   QHX_ASSIGN_OR_RETURN(const auto text_context,
                        qnn::Context::create(backend, {.share_weights = true}));
   const bool deepstack = !config_.vision.deepstack_layers.empty();
-  QHX_ASSIGN_OR_RETURN(const std::vector<qnn::Graph> text,
-                       build_text_decoder(text_context, config_, weights,
-                                          {.graphs = {{"prefill", kPrefillRows, kContextRows,
-                                                       deepstack},
-                                                      {"decode_1", 1, kContextRows, false}}}));
+  QHX_ASSIGN_OR_RETURN(
+      const std::vector<qnn::Graph> text,
+      build_text_decoder(text_context, config_, weights,
+                         {.graphs = {{"prefill", kPrefillRows, kContextRows, deepstack},
+                                     {"decode_1", 1, kContextRows, false}}}));
   QHX_ASSIGN_OR_RETURN(const auto head_context, qnn::Context::create(backend));
   QHX_ASSIGN_OR_RETURN(const qnn::Graph head, build_lm_head(head_context, config_, weights));
 

@@ -160,8 +160,8 @@ Result<std::vector<qnn::Graph>> build_text_decoder(std::shared_ptr<qnn::Context>
   for (const TextGraphSpec& graph : spec.graphs) {
     QHX_ASSIGN_OR_RETURN(qnn::GraphBuilder builder,
                          qnn::GraphBuilder::create(context, graph.name, spec.htp));
-    graphs.push_back(std::make_unique<TextGraph>(std::move(builder), weights.activation(), config,
-                                                 graph));
+    graphs.push_back(
+        std::make_unique<TextGraph>(std::move(builder), weights.activation(), config, graph));
   }
   for (std::size_t i = 0; i < config.text.n_layers; ++i) {
     QHX_ASSIGN_OR_RETURN(const TextLayer layer, load_layer(weights, i));

@@ -187,10 +187,9 @@ TEST_F(Bundle, SeveralContextsAndCallsShareTheirWeights) {
   EXPECT_EQ(m.params.max_ctx, 128u);
   EXPECT_EQ(m.plan.prefill, "prefill_16_c128");
   EXPECT_EQ(m.plan.decode, "decode_1_c128");
-  EXPECT_THAT(m.plan.graphs,
-              UnorderedElementsAre("prefill_8_c32", "prefill_16_c32", "decode_1_c32",
-                                   "prefill_8_c64", "prefill_16_c64", "decode_1_c64",
-                                   "prefill_8_c128"));
+  EXPECT_THAT(m.plan.graphs, UnorderedElementsAre("prefill_8_c32", "prefill_16_c32", "decode_1_c32",
+                                                  "prefill_8_c64", "prefill_16_c64", "decode_1_c64",
+                                                  "prefill_8_c128"));
 }
 
 TEST_F(Bundle, CheckFindsWhatWasChanged) {

@@ -60,8 +60,7 @@ Status validate_context(const ForgeOptions& options, const hf::ModelConfig& conf
                             " are needed; give more context or a smaller --image");
   }
   if (most > config.text.max_position_embeddings) {
-    return invalid_argument("--ctx " + std::to_string(most) +
-                            ": the model was made for at most " +
+    return invalid_argument("--ctx " + std::to_string(most) + ": the model was made for at most " +
                             std::to_string(config.text.max_position_embeddings) + " positions");
   }
   if (!options.prefill_rows.empty() && options.prefill_rows.front() == 1)

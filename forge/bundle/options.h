@@ -53,8 +53,8 @@ struct ForgeOptions {
   std::string name;                         // of the model; empty: derived from its size
   bool force = false;                       // replace a bundle that is there
   std::string qnn_library;                  // path of the backend library
-  std::string system_library;  // path of the library that reads binaries' metadata
-  int threads = 0;             // 0: as many as the process may use
+  std::string system_library;               // path of the library that reads binaries' metadata
+  int threads = 0;                          // 0: as many as the process may use
 };
 
 // Context rows that must be left for text next to one picture.

@@ -146,8 +146,7 @@ Status Session::plan(Turn& turn) {
   const auto common = static_cast<std::size_t>(differ.first - turn.keys.begin());
   const std::size_t images_end = turn.prompt.pictures.empty() ? 0 : turn.prompt.pictures.back().end;
   const runtime::TextSpec& spec = engine_->text_spec();
-  QHX_ASSIGN_OR_RETURN(turn.plan,
-                       runtime::plan_prompt(spec, turn.keys.size(), common, images_end));
+  QHX_ASSIGN_OR_RETURN(turn.plan, runtime::plan_prompt(spec, turn.keys.size(), common, images_end));
   turn.out.metrics.reused_tokens = turn.plan.start;
   return {};
 }

@@ -98,8 +98,7 @@ Status DecoderGraph::bind(GraphExecutor& executor, const TextSpec& spec, KvCache
     add(deepstack_name(k), b.deepstack[k].bytes());
   for (std::size_t i = 0; i < 2 * spec.layers; ++i) {
     const auto kind = i % 2 == 0 ? KvCache::kKey : KvCache::kValue;
-    if (shape_.context > 0)
-      add("past_" + suffix_of(i), cache.tensor(i / 2, kind, shape_.context));
+    if (shape_.context > 0) add("past_" + suffix_of(i), cache.tensor(i / 2, kind, shape_.context));
     add("new_" + suffix_of(i), b.new_rows[i].bytes());
   }
   QHX_ASSIGN_OR_RETURN(graph_, executor.bind(all));

@@ -142,8 +142,7 @@ TEST(Ladder, PromptsTakeTheLengthAndTheContextThatFit) {
   session.prompt(8);
   session.prompt(16);
   using Call = std::pair<std::uint32_t, std::uint32_t>;
-  EXPECT_THAT(session.model.trace,
-              ElementsAre(Call{10, 3}, Call{10, 8}, Call{10, 8}, Call{20, 8}));
+  EXPECT_THAT(session.model.trace, ElementsAre(Call{10, 3}, Call{10, 8}, Call{10, 8}, Call{20, 8}));
 }
 
 TEST(Ladder, ForgottenTokensLeaveTheLargeContext) {

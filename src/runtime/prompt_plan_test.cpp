@@ -17,8 +17,7 @@ TextSpec spec_of(const Rows& contexts, const Rows& calls) {
   TextSpec spec;
   spec.context = contexts.back();
   for (const std::size_t context : contexts) {
-    for (const std::size_t rows : calls)
-      spec.graphs.push_back({Role::kPrefill, 0, rows, context});
+    for (const std::size_t rows : calls) spec.graphs.push_back({Role::kPrefill, 0, rows, context});
     spec.graphs.push_back({Role::kDecode, 0, 1, context});
   }
   return spec;

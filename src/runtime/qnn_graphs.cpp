@@ -133,8 +133,7 @@ Status QnnGraphs::assign_roles(const Manifest& manifest) {
     QHX_ASSIGN_OR_RETURN(const Place place, find(graph, std::string(name(role)) + " graph"));
     assign(role, place);
   }
-  for (const std::string& graph : manifest.plan.graphs)
-    QHX_RETURN_IF_ERROR(assign_further(graph));
+  for (const std::string& graph : manifest.plan.graphs) QHX_RETURN_IF_ERROR(assign_further(graph));
   // A plan that names a decode graph and no prefill graph means it.
   if (!planned) assign_by_shape();
   for (const auto& [role, key] : {std::pair{Role::kDecode, "plan.params.decode"},

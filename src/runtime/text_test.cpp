@@ -284,8 +284,8 @@ TEST(TextSpec, DerivesWhatTheManifestLacks) {
     EXPECT_EQ(spec->head_dim, 6u);
     EXPECT_EQ(spec->kv.kv_heads, 2u);
     EXPECT_EQ(spec->context, 40u);
-    EXPECT_EQ(spec->graphs, (std::vector<DecoderShape>{{Role::kPrefill, 0, 8, 40},
-                                                       {Role::kDecode, 0, 1, 40}}));
+    EXPECT_EQ(spec->graphs,
+              (std::vector<DecoderShape>{{Role::kPrefill, 0, 8, 40}, {Role::kDecode, 0, 1, 40}}));
     EXPECT_EQ(spec->kv.layout, head_major ? KvLayout::kHeadMajor : KvLayout::kTokenMajor);
   }
 }

@@ -203,8 +203,8 @@ ToyModel::ToyModel(const ToyOptions& options) : options_(options) {
   const ToyOptions& o = options_;
   graphs[Role::kDecode] = describe_decoder("decode", 1, o.context, 0);
   if (o.prefill_rows > 0) {
-    graphs[Role::kPrefill] = describe_decoder("prefill", o.prefill_rows,
-                                              o.prefill_past ? o.context : 0, o.deepstack);
+    graphs[Role::kPrefill] =
+        describe_decoder("prefill", o.prefill_rows, o.prefill_past ? o.context : 0, o.deepstack);
   }
   describe_further();
   graphs[Role::kHead] = {
