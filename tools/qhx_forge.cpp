@@ -185,8 +185,9 @@ void add_forge_command(CLI::App& program, int& exit_code) {
       "Tokens of context (rows of the KV cache), or several like 512,1024,2048: each has graphs of "
       "its own over the same weights, and the smallest that fits is run. Default: 2048");
   command->add_option("--prefill", a.prefill_rows,
-                      "Prompt tokens of one prefill call, or several like 32,320 (default: 320, or "
-                      "--ctx if that is less); 0: no prefill graph, prompts go through decode");
+                      "Prompt tokens of one prefill call, or several like 64,320: a prompt is cut "
+                      "into those that cost least (default: 320, for cpu 16,64,320, as far as --ctx "
+                      "reaches); 0: no prefill graph, prompts go through decode");
   command->add_flag("--text-only", a.text_only, "No vision encoder and no manifest for pictures");
   command->add_option("--name", a.name, "Model name, begins the manifests' file names");
   command->add_flag("--force", a.force, "Replace a bundle that is there, once the new one is done");

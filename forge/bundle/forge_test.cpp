@@ -97,6 +97,8 @@ TEST_P(BundleOf, IsCompleteAndReadsBack) {
   EXPECT_FALSE(text.vision.has_value());
   EXPECT_EQ(vlm.vision->tokens(), 6u);
   EXPECT_EQ(vlm.plan.prefill, "prefill_8");
+  EXPECT_GT(vlm.plan.call_cost, 0u);
+  EXPECT_GT(vlm.plan.decode_tail, 0u);
   EXPECT_EQ(vlm.kv.layout, "head_major");
   EXPECT_EQ(vlm.chat.vision_pad, "<|image_pad|>");
   EXPECT_EQ(vlm.sampling.temperature, 0.0f);
@@ -292,18 +294,57 @@ TEST_F(Bundle, StoppingAnywhereLeavesNothing) {
   }
 }
 
-// The same graphs for a phone, through the vendor's library.
-TEST_F(Bundle, VendorLibraryMakesOneToo) {
-  const char* folder = std::getenv("QHX_HTP_LIB_DIR");
-  if (folder == nullptr || *folder == '\0') GTEST_SKIP() << "QHX_HTP_LIB_DIR is not set";
-  make_checkpoint({}, options_.checkpoint);
-  options_.target = {.name = "v79", .soc_model = 69, .activation = QNN_DATATYPE_FLOAT_16};
-  options_.qnn_library = std::string(folder) + "/libQnnHtp.so";
-  options_.system_library = std::string(folder) + "/libQnnSystem.so";
+// The same graphs for a device, each context in a worker process.
+class DeviceBundle : public Bundle {
+ protected:
+  void SetUp() override {
+    const char *folder = std::getenv("QHX_HTP_LIB_DIR"), *program = std::getenv("QHX_PROGRAM");
+    if (folder == nullptr || *folder == '\0') GTEST_SKIP() << "QHX_HTP_LIB_DIR is not set";
+    if (program == nullptr) GTEST_SKIP() << "QHX_PROGRAM is not set";
+    Bundle::SetUp();
+    if (IsSkipped()) return;
+    make_checkpoint({}, options_.checkpoint);
+    options_.target = *parse_target("v79");
+    options_.worker_program = program;
+    options_.qnn_library = std::string(folder) + "/libQnnHtp.so";
+    options_.system_library = std::string(folder) + "/libQnnSystem.so";
+  }
+};
+
+TEST_F(DeviceBundle, IsMadeForTheChip) {
+  options_.emulation_twin = true;
   const auto report = forge_bundle(options_);
   ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_EQ(manifest("vlm").model.soc_model, 69u);
-  EXPECT_THAT(manifest("vlm").model.qnn_build, ::testing::StartsWith("v2."));
+  const manifest::Manifest m = manifest("vlm");
+  EXPECT_EQ(m.model.soc_model, 69u);
+  EXPECT_EQ(m.model.dsp_arch, "v79");
+  EXPECT_THAT(m.model.qnn_build, ::testing::StartsWith("v2."));
+  ASSERT_TRUE(m.artifacts.emulation.contains("llm"));
+  // One set of weights against one a graph.
+  EXPECT_LT(m.artifacts.files.at(m.artifacts.contexts.at("llm")).bytes,
+            m.artifacts.files.at(m.artifacts.emulation.at("llm")).bytes);
+}
+
+TEST_F(DeviceBundle, IsTakenUpAgainWhereItWasBrokenOff) {
+  std::atomic<bool> stop = false;
+  const auto broken_off = forge_bundle(
+      options_, [&](double, std::string_view stage) { stop = stage == "lm-head"; }, &stop);
+  EXPECT_EQ(broken_off.status().code(), StatusCode::kCancelled);
+  const fs::path partial = options_.output.string() + ".partial";
+  const BundleNames names("", options_);
+  ASSERT_TRUE(fs::exists(partial / names.vision));
+  EXPECT_FALSE(fs::exists(options_.output));
+  const auto made = fs::last_write_time(partial / names.vision);
+  const auto report = forge_bundle(options_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(fs::last_write_time(options_.output / names.vision), made) << "was made again";
+  EXPECT_FALSE(fs::exists(partial));
+}
+
+TEST_F(DeviceBundle, AWorkerThatTakesTooMuchMemoryIsAnError) {
+  options_.memory_limit = 1'000'000;
+  EXPECT_THAT(forge_bundle(options_).status().message(), HasSubstr("more memory than allowed"));
+  EXPECT_FALSE(fs::exists(options_.output));
 }
 
 }  // namespace

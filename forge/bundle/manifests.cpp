@@ -92,6 +92,10 @@ Manifest make_common(const ForgeOptions& options, const hf::ModelConfig& config,
   out.plan.prefill = graphs.prefill;
   out.plan.decode = graphs.decode;
   out.plan.graphs = graphs.others;
+  out.plan.call_cost = call_cost(options.target);
+  // As many decode calls as cost no more than the shortest prefill call.
+  out.plan.decode_tail =
+      (prefill_rows(options).front() + out.plan.call_cost) / (1 + out.plan.call_cost);
   out.plan.lmhead = kLmHeadName;
   out.kv.layout = "head_major";
   out.sampling = make_sampling(config.generation);

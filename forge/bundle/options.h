@@ -74,15 +74,17 @@ struct ForgeOptions {
   std::uint32_t finalize_timeout = 0;           // seconds; 0: by the size of the model
 };
 
-inline constexpr std::uint32_t kDefaultPrefillRows = 320;
 // Context rows that must be left for text next to one picture.
 inline constexpr std::uint32_t kTextRows = 32;
 
 // Everything that can be said against the options once the checkpoint's configuration is known.
 Status validate(const ForgeOptions& options, const hf::ModelConfig& config);
 
-// What was asked for, or the default, cut to the context.
+// What was asked for, or the default, cut to the context: 16, 64 and 320 for CPUs, where a short
+// call costs little more than its rows, 320 for devices.
 std::vector<std::uint32_t> prefill_rows(const ForgeOptions& options);
+// What a decoder call costs besides its rows, in rows: the manifest's call_cost.
+std::uint32_t call_cost(const Target& target);
 PatchGrid patch_grid(const ForgeOptions& options, const hf::ModelConfig& config);
 
 // "qwen3vl-2b": the text model's parameters in billions, rounded, which is how the family's sizes

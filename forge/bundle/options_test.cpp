@@ -32,8 +32,12 @@ TEST(ImageSize, IsASideOrWidthTimesHeight) {
 
 TEST(Target, OnlyTheCpuIsSupported) {
   EXPECT_EQ(parse_target("cpu")->activation, QNN_DATATYPE_FLOAT_32);
-  EXPECT_EQ(parse_target("v79").status().code(), StatusCode::kUnsupported);
-  EXPECT_THAT(parse_target("v79").status().message(), HasSubstr("not supported by this build"));
+  const auto v79 = parse_target("v79");
+  ASSERT_TRUE(v79.ok()) << v79.status();
+  EXPECT_TRUE(v79->device());
+  EXPECT_EQ(v79->dsp_arch, 79u);
+  EXPECT_EQ(v79->soc_model, 69u);
+  EXPECT_THAT(parse_target("v99").status().message(), HasSubstr("v73, v75, v79 or v81"));
   EXPECT_EQ(parse_target("gpu").status().code(), StatusCode::kInvalidArgument);
 }
 
@@ -58,6 +62,7 @@ TEST(Rows, AreNumbersInAnyOrderNoneTwice) {
 TEST(TextGraphs, EachContextHasPrefillForEachLengthAndDecode) {
   ForgeOptions options;
   options.context_rows = {512};
+  options.prefill_rows = {320};
   const TextGraphNames one = text_graph_names(options);
   EXPECT_EQ(one.prefill, "prefill_320");
   EXPECT_EQ(one.decode, "decode_1");
@@ -83,7 +88,7 @@ TEST(Validate, KnowsTheLimits) {
   options.image = {64, 96};  // 6 tokens
   options.context_rows = {6 + kTextRows};
   EXPECT_TRUE(validate(options, config).ok());
-  EXPECT_THAT(prefill_rows(options), ElementsAre(6 + kTextRows))
+  EXPECT_THAT(prefill_rows(options), ElementsAre(16, 6 + kTextRows))
       << "the default is cut to the context";
   options.context_rows = {6, 5 + kTextRows};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("takes 6 tokens"));
@@ -102,7 +107,10 @@ TEST(Validate, KnowsTheLimits) {
   options.context_rows = {512, 262145};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("at most 262144"));
   options.context_rows = {4096};
-  EXPECT_THAT(prefill_rows(options), ElementsAre(kDefaultPrefillRows));
+  EXPECT_THAT(prefill_rows(options), ElementsAre(16, 64, 320));
+  options.target.soc_model = 69;
+  EXPECT_THAT(prefill_rows(options), ElementsAre(320));
+  options.target.soc_model = 0;
   options.image = {64, 80};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("multiples of 32"));
   options.image = {64, 64};

@@ -148,6 +148,7 @@ void describe_plan(V& v, Plan& plan) {
     params.text("vision", plan.vision);
     params.texts("graphs", plan.graphs);
     params.integer("decode_tail", plan.decode_tail, kAnyU32);
+    params.integer("call_cost", plan.call_cost, kAnyU32);
   });
   v.steps("steps", plan.steps, [](V& entry, Step& step) { describe_step(entry, step); });
 }

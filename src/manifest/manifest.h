@@ -114,6 +114,9 @@ struct Plan {
   // The rest of a prompt that has at most so many tokens goes through decode, one by one, where
   // that is cheaper than a prefill call that is mostly padding. Never pictures.
   std::uint32_t decode_tail = 0;
+  // What a call of a decoder graph costs besides its rows, in rows of a long call: what it takes to
+  // read the weights. 0: not in the manifest.
+  std::uint32_t call_cost = 0;
   std::vector<Step> steps;
 };
 

@@ -31,7 +31,7 @@ const char* const kFull = R"json({
     "pos_embed": "q.bin",
     "files": {"e.bin": {"bytes": 65536, "block_bytes": 40000, "block_xxh3": ["00000000000000ff", "fedcba9876543210"]}}},
   "plan": {"params": {"prefill": "prefill_32", "decode": "decode_1", "lmhead": "h", "vision": "v",
-                      "graphs": ["decode_1_c64", "llm/prefill_8"], "decode_tail": 4},
+                      "graphs": ["decode_1_c64", "llm/prefill_8"], "decode_tail": 4, "call_cost": 9},
            "steps": [{"host": "tokenize", "why": "kept"},
                      {"graph": "vision", "in": {"patches": "f"}, "out": {"deepstack_*": "d"}},
                      {"loop": "decode", "graph": "llm/decode_1", "rope": "rope_decode_f16", "head": "lmhead"}]},
@@ -79,6 +79,7 @@ TEST(Manifest, ReadsEveryKey) {
   EXPECT_EQ(m.artifacts.files.at("e.bin").block_xxh3[1], 0xfedcba9876543210u);
   EXPECT_EQ(m.artifacts.files.count("sub/h.bin"), 0u);
   EXPECT_EQ(m.plan.graphs, (std::vector<std::string>{"decode_1_c64", "llm/prefill_8"}));
+  EXPECT_EQ(m.plan.call_cost, 9u);
   EXPECT_EQ(m.plan.steps.size(), 3u);
   EXPECT_EQ(m.plan.steps[1].out.at("deepstack_*"), "d");
   EXPECT_EQ(m.plan.steps[2].head, "lmhead");

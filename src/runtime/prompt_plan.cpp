@@ -9,8 +9,6 @@
 namespace qhx::runtime {
 namespace {
 
-// What a call costs besides its rows: reading all weights once. In rows of a long prefill call.
-constexpr double kCallCost = 20;
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
 // From one token on: the first call and what it and all after it cost.
@@ -37,14 +35,16 @@ class Planner {
   std::size_t rest(std::size_t at) const { return ways_.size() - 1 - at; }
   bool is_tail(std::size_t at) const { return rest(at) <= spec_.decode_tail && at >= images_end_; }
 
+  double call_cost(std::size_t rows) const { return static_cast<double>(rows + spec_.call_cost); }
+
   // decode_tail says that so many decode calls cost less than one of the shortest prefill graph.
   double decode_cost() const {
     double least = kNever;
     for (const DecoderShape& graph : spec_.graphs) {
       if (graph.role == Role::kPrefill) least = std::min(least, static_cast<double>(graph.rows));
     }
-    return std::min(1 + kCallCost,
-                    (least + kCallCost) / (static_cast<double>(spec_.decode_tail) + 1));
+    return std::min(call_cost(1),
+                    (least + call_cost(0)) / (static_cast<double>(spec_.decode_tail) + 1));
   }
 
   Way best_from(std::size_t at) const {
@@ -55,7 +55,7 @@ class Planner {
         const DecoderShape& graph = spec_.graphs[i];
         if (graph.role != Role::kPrefill || graph.context < at) continue;
         const std::size_t next = at + std::min(rest(at), graph.rows);
-        const double cost = static_cast<double>(graph.rows) + kCallCost + ways_[next].cost;
+        const double cost = call_cost(graph.rows) + ways_[next].cost;
         if (cost < best.cost) best = {cost, i};
       }
     }

@@ -26,11 +26,12 @@ struct PromptPlan {
 // without any. kUnsupported if image tokens would have to go through a decode graph although the
 // prefill graphs take deepstack rows.
 //
-// A call costs its rows, used or not, and what kCallCost rows cost. Of the graphs with the same
-// rows the one with the smallest context that fits is taken. Prompts go through prefill graphs as
-// long as one fits; but the last TextSpec::decode_tail tokens, if no picture is among them, and
-// what no prefill graph fits go through decode one by one. Everything in the cache stays, unless
-// prefill graphs that do not reach so far would be quicker from further back.
+// A call costs as much as its rows, used or not, and TextSpec::call_cost further ones. Of the
+// graphs with the same rows the one with the smallest context that fits is taken. Prompts go
+// through prefill graphs as long as one fits; but the last TextSpec::decode_tail tokens, if no
+// picture is among them, and what no prefill graph fits go through decode one by one. Everything in
+// the cache stays, unless prefill graphs that do not reach so far would be quicker from further
+// back.
 Result<PromptPlan> plan_prompt(const TextSpec& spec, std::size_t tokens, std::size_t common,
                                std::size_t images_end);
 

@@ -69,6 +69,14 @@ TEST(PlanPrompt, ShortCallsWhereALongOneWouldBeMostlyPadding) {
   EXPECT_EQ(found, (Rows{32, 320}));
 }
 
+TEST(PlanPrompt, TheCostOfACallDecides) {
+  TextSpec spec = spec_of({2048}, {16, 64, 320});
+  spec.call_cost = 8;
+  EXPECT_EQ(rows_of(spec, plan(spec, 200)).size(), 4u);  // 3 x 64 + 16
+  spec.call_cost = 100;
+  EXPECT_EQ(rows_of(spec, plan(spec, 200)), (Rows{320}));
+}
+
 TEST(PlanPrompt, NoOtherCutIsCheaper) {
   const Rows calls = {3, 8, 40};
   const TextSpec spec = spec_of({500}, calls);

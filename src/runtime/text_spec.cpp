@@ -342,6 +342,7 @@ Result<TextSpec> make_text_spec(const manifest::Manifest& manifest, const GraphP
   spec.rope_theta = params.rope_theta;
   QHX_RETURN_IF_ERROR(read_mrope_section(params, spec));
   spec.decode_tail = manifest.plan.decode_tail;
+  if (manifest.plan.call_cost != 0) spec.call_cost = manifest.plan.call_cost;
   return spec;
 }
 

@@ -26,6 +26,8 @@ struct DecoderShape {
 // T rows of a call, C rows of the cache, H hidden, D head_dim, G kv heads, i layer, W the width of
 // the rotary tables (D / 2, or D where both halves are declared). Dimensions of 1 are ignored.
 struct TextSpec {
+  static constexpr std::size_t kDefaultCallCost = 20;
+
   std::size_t hidden = 0;
   std::size_t vocab = 0;
   std::size_t layers = 0;
@@ -37,6 +39,7 @@ struct TextSpec {
   double rope_theta = 0;
   std::array<int, 3> mrope_section = {0, 0, 0};
   std::size_t decode_tail = 0;
+  std::size_t call_cost = kDefaultCallCost;  // of a call besides its rows, in rows
 
   // Rows of the longest prefill call; 0 without prefill graphs.
   std::size_t prefill_rows() const;

@@ -93,8 +93,8 @@ class Check:
         if (hf, size) not in self.bundles:
             out = os.path.join(self.work, f"bundle{len(self.bundles)}")
             run([os.path.join(self.args.build, "bin", "qhx"), "forge", hf, "--target", "cpu", "--weights",
-                 self.args.weights, "--image", size, "--name", "golden", "--ctx", "1024", "--prefill",
-                 str(self.args.prefill), "-o", out])
+                 self.args.weights, "--image", size, "--name", "golden", "--ctx", self.args.ctx, "--prefill",
+                 self.args.prefill, "-o", out])
             self.bundles[hf, size] = out
         return self.bundles[hf, size]
 
@@ -178,7 +178,8 @@ def main():
     p.add_argument("sets", nargs="+", metavar="SET")
     p.add_argument("--build", default="build")
     p.add_argument("--weights", default="f16", choices=sorted(THRESHOLD))
-    p.add_argument("--prefill", type=int, default=128, help="chunk length: shorter than the prompts tries chunking")
+    p.add_argument("--ctx", default="1024", help="as of qhx forge: several tries the growing cache")
+    p.add_argument("--prefill", default="128", help="as of qhx forge: shorter than the prompts tries chunking")
     p.add_argument("--verbose", action="store_true")
     a = p.parse_args()
     with tempfile.TemporaryDirectory() as work:
