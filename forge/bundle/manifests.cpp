@@ -94,8 +94,8 @@ Manifest make_common(const ForgeOptions& options, const hf::ModelConfig& config,
   out.plan.graphs = graphs.others;
   out.plan.call_cost = call_cost(options.target);
   // As many decode calls as cost no more than the shortest prefill call.
-  out.plan.decode_tail =
-      (prefill_rows(options).front() + out.plan.call_cost) / (1 + out.plan.call_cost);
+  if (const std::vector<std::uint32_t> calls = prefill_rows(options); !calls.empty())
+    out.plan.decode_tail = (calls.front() + out.plan.call_cost) / (1 + out.plan.call_cost);
   out.plan.lmhead = kLmHeadName;
   out.kv.layout = "head_major";
   out.sampling = make_sampling(config.generation);
