@@ -139,6 +139,8 @@ Status generate(const GenerateArgs& args, const std::atomic<bool>& stop) {
   QHX_ASSIGN_OR_RETURN(const qhexrt::Prompt prompt, make_prompt(args));
   auto engine = qhexrt::Engine::load(args.engine);
   if (!engine) return status_of(engine.error);
+  for (const std::string& note : engine->info().notes)
+    std::fprintf(stderr, "qhx_generate: note: %s\n", one_line(note).c_str());
   auto session = engine->create_session();
   if (!session) return status_of(session.error);
   Writer out;

@@ -40,8 +40,7 @@ std::string_view explain_error(Qnn_ErrorHandle_t code) {
     case QNN_TENSOR_ERROR_INVALID_TENSOR:
       return "invalid tensor description";
     case QNN_DEVICE_ERROR_INVALID_CONFIG:
-      return "device configuration refused: unknown SoC, or the DSP cannot find its skel library "
-             "(check ADSP_LIBRARY_PATH)";
+      return "the device cannot be used: unknown SoC, or the DSP does not find its skel library";
     case QNN_CONTEXT_ERROR_BINARY_INVALID:
       return "not a context binary that this library can read";
     case QNN_CONTEXT_ERROR_BINARY_TRUNCATED:

@@ -12,6 +12,9 @@
 
 namespace qhx::qnn {
 
+// The vendor's id of its HTP backend, in libraries and in the binaries they make.
+inline constexpr std::uint32_t kHtpBackendId = 6;
+
 // A dlopen handle. Libraries stay loaded until the process ends: vendor libraries keep threads and
 // exit handlers that do not survive dlclose.
 class SharedObject {
@@ -45,6 +48,9 @@ class BackendLibrary {
   // Our own CPU library: it copies static tensors when they are created and takes "qhx.*" platform
   // options.
   bool is_qhx_cpu() const;
+  // An HTP library on a PC: it executes the binaries of every chip, slowly, and checks neither arch
+  // nor SoC.
+  bool is_emulation() const;
 
  private:
   BackendLibrary(SharedObject object, const QnnInterface_t* interface)
@@ -71,5 +77,17 @@ class SystemLibrary {
 };
 
 std::string to_string(const Qnn_Version_t& version);  // "2.40.0"
+
+// Where one of the vendor's libraries is: in the folder $QHX_QNN_DIR, if that is set, else the bare
+// name for the loader to find.
+std::string vendor_library(const std::string& file_name);
+// The vendor's system library, which reads what its backends write.
+inline constexpr const char* kVendorSystemLibrary = "libQnnSystem.so";
+
+// Which libraries run binaries of our own CPU library, or those of a Hexagon.
+std::string libraries_to_give(bool cpu_binary);
+
+// How to get a library of that name if it is one of the vendor's; empty for others.
+std::string how_to_get(const std::string& path);
 
 }  // namespace qhx::qnn

@@ -15,6 +15,7 @@
 #include "base/f16.h"
 #include "base/log.h"
 #include "qnn/binary_info.h"
+#include "qnn/device_info.h"
 #include "qnn/error.h"
 #include "qnn/graph_builder.h"
 
@@ -171,6 +172,13 @@ TEST_F(VendorLibrary, W8GraphRunsAndItsBinaryIsReadBack) {
   EXPECT_EQ(info->soc_model, kSocV79);
   EXPECT_EQ(info->dsp_arch, 79u);
   EXPECT_EQ(info->build_id, library_->build_id());
+  EXPECT_EQ(info->backend_id, kHtpBackendId);
+  EXPECT_EQ(info->core_api, to_string(library_->api_version().coreApiVersion));
+  const auto& htp = info->graph("product")->htp;
+  ASSERT_TRUE(htp.has_value());
+  EXPECT_EQ(htp->vtcm_bytes, 8u << 20);
+  EXPECT_EQ(htp->optimization, 3u);
+  EXPECT_TRUE(htp->dlbc);
   ASSERT_NE(info->graph("product"), nullptr);
   const TensorInfo* x = info->graph("product")->input("x");
   ASSERT_NE(x, nullptr);
@@ -208,8 +216,36 @@ TEST_F(VendorLibrary, JunkIsNoContextBinary) {
   EXPECT_EQ(read_binary_info(**system, junk).status().code(), StatusCode::kCorrupt);
 }
 
+TEST_F(VendorLibrary, CutBinariesAreNoContextBinaries) {
+  const Product product;
+  std::vector<std::uint16_t> w16(kDepth * kColumns, f32_to_f16(0.5f));
+  const auto context = make_context();
+  const auto graph =
+      build_product(context, QNN_DATATYPE_FLOAT_16, std::as_bytes(std::span(w16)), {});
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  const auto binary = context->serialize();
+  ASSERT_TRUE(binary.ok()) << binary.status();
+  auto backend = Backend::create(library_, {.soc_model = kSocV79});
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  for (const std::size_t size : {std::size_t{1}, std::size_t{100}, binary->size() / 2}) {
+    EXPECT_EQ(Context::from_binary(*backend, binary->bytes().first(size)).status().code(),
+              StatusCode::kCorrupt)
+        << size;
+  }
+}
+
 TEST_F(VendorLibrary, UnknownSocIsRefused) {
-  EXPECT_THAT(Backend::create(library_, {.soc_model = 23}).status().message(), HasSubstr("14001"));
+  const std::string message = Backend::create(library_, {.soc_model = 23}).status().message();
+  EXPECT_THAT(message, HasSubstr("14001"));
+  EXPECT_THAT(message, HasSubstr(library_->is_emulation() ? "69 (v79)" : "ADSP_LIBRARY_PATH"));
+}
+
+TEST_F(VendorLibrary, TellsItsDevice) {
+  if (!library_->is_emulation()) GTEST_SKIP() << "a device of any kind";
+  // The default of the emulation, in the form in which devices answer.
+  const DeviceInfo device = read_device_info(*library_);
+  EXPECT_EQ(device.soc_model, 30u);
+  EXPECT_EQ(device.dsp_arch, 68u);
 }
 
 TEST_F(VendorLibrary, KnownNoiseStaysOutOfTheLog) {
