@@ -7,5 +7,6 @@
 namespace qhx::tools {
 
 void add_forge_command(CLI::App& program, int& exit_code);
+void add_inspect_command(CLI::App& program, int& exit_code);
 
 }  // namespace qhx::tools

@@ -5,6 +5,8 @@
 
 #include <chrono>
 #include <cstdio>
+#include <exception>
+#include <new>
 
 namespace qhx::tools {
 namespace {
@@ -27,6 +29,16 @@ sigset_t stop_signals() {
 int report_error(const Status& status) {
   if (!status.ok()) std::fprintf(stderr, "qhx: error: %s\n", status.message().c_str());
   return static_cast<int>(status.code());
+}
+
+Status guarded(const std::function<Status()>& work) {
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    return io_error("out of memory");
+  } catch (const std::exception& error) {
+    return internal_error(error.what());
+  }
 }
 
 std::string default_library() {

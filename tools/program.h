@@ -14,6 +14,9 @@ namespace qhx::tools {
 // One line on stderr, "qhx: error: …", if there is an error. Returns the exit code.
 int report_error(const Status& status);
 
+// What `work` returns. Nothing of ours throws, but the standard library does when memory runs out.
+Status guarded(const std::function<Status()>& work);
+
 // libQhxCpu.so beside this program: ../lib/libQhxCpu.so, else in the program's own folder, else the
 // bare name for the loader to find.
 std::string default_library();

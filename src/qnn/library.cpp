@@ -102,6 +102,12 @@ Result<std::shared_ptr<const SystemLibrary>> SystemLibrary::open(const std::stri
   return std::shared_ptr<const SystemLibrary>(new SystemLibrary(std::move(object), *picked));
 }
 
+std::string backend_name(std::uint32_t backend_id) {
+  if (backend_id == kHtpBackendId) return "HTP";
+  if (backend_id == kQhxCpuBackendId) return "QHX_CPU";
+  return std::to_string(backend_id);
+}
+
 std::string vendor_library(const std::string& file_name) {
   const char* folder = std::getenv("QHX_QNN_DIR");
   if (folder == nullptr || *folder == '\0') return file_name;

@@ -14,6 +14,10 @@ namespace qhx::qnn {
 
 // The vendor's id of its HTP backend, in libraries and in the binaries they make.
 inline constexpr std::uint32_t kHtpBackendId = 6;
+// That of our own CPU library.
+inline constexpr std::uint32_t kQhxCpuBackendId = 0x51485843;
+// "HTP", "QHX_CPU"; the number of any other backend.
+std::string backend_name(std::uint32_t backend_id);
 
 // A dlopen handle. Libraries stay loaded until the process ends: vendor libraries keep threads and
 // exit handlers that do not survive dlclose.

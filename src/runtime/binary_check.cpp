@@ -37,8 +37,8 @@ bool differ(std::uint32_t a, std::uint32_t b) { return a != 0 && b != 0 && a != 
 
 Status check_backend(const BinaryInfo& info, const Target& target) {
   if (info.backend_id == 0 || info.backend_id == target.backend_id) return {};
-  return unsupported("made for QNN backend " + std::to_string(info.backend_id) + ", " +
-                     target.library + " is backend " + std::to_string(target.backend_id) +
+  return unsupported("made for QNN backend " + qnn::backend_name(info.backend_id) + ", " +
+                     target.library + " is backend " + qnn::backend_name(target.backend_id) +
                      "; give the library that the bundle was made for");
 }
 

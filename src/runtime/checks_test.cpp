@@ -58,7 +58,7 @@ TEST_F(BinaryCheck, WhatFitsPasses) {
 
 TEST_F(BinaryCheck, AnotherBackend) {
   info.backend_id = 3;
-  expect(StatusCode::kUnsupported, "made for QNN backend 3, lib.so is backend 6");
+  expect(StatusCode::kUnsupported, "made for QNN backend 3, lib.so is backend HTP");
 }
 
 TEST_F(BinaryCheck, ManifestAndBinaryContradictEachOther) {
