@@ -111,6 +111,13 @@ std::uint64_t spill_fill_bytes(const BinaryInfo& binary) {
   return most;
 }
 
+bool may_share_weights(const BinaryInfo& binary) {
+  const auto may = [](const GraphInfo& graph) {
+    return !graph.htp || graph.htp->shared_weight_bytes.value_or(1) != 0;
+  };
+  return binary.graphs.size() > 1 && std::any_of(binary.graphs.begin(), binary.graphs.end(), may);
+}
+
 Result<BinaryInfo> read_binary_info(const SystemLibrary& library,
                                     std::span<const std::byte> binary) {
   const auto& api = library.api();

@@ -22,6 +22,9 @@ struct HtpGraphFacts {
   std::uint32_t optimization = 0;  // O level
   bool dlbc = false;
   std::uint64_t hvx_threads = 0;  // 0: as many as there are
+  // Of the weights that this graph shares with others of its context; 0: it has its own. Absent:
+  // not recorded.
+  std::optional<std::uint64_t> shared_weight_bytes = std::nullopt;
 };
 
 struct GraphInfo {
@@ -55,6 +58,10 @@ bool is_qhx_cpu_binary(std::span<const std::byte> binary);
 // Memory held for the tensors between the operations of its graphs; graphs of one context take
 // turns, so they share it.
 std::uint64_t spill_fill_bytes(const BinaryInfo& binary);
+
+// Whether graphs of the binary share weights, or may: binaries of several graphs do not always
+// tell.
+bool may_share_weights(const BinaryInfo& binary);
 
 // The bytes are only read, and may be an untouched mapping: libraries look at the metadata, not at
 // the weights.

@@ -27,6 +27,8 @@ std::string_view explain_error(Qnn_ErrorHandle_t code) {
     case 5000:
       return "the context binary was made by a newer compiler than this library: update the QNN "
              "libraries";
+    case 5005:
+      return "a graph of the context cannot be made on this chip: was it prepared for a newer one?";
     case QNN_GRAPH_ERROR_INVALID_ARGUMENT:
       return "invalid argument for this graph";
     case QNN_GRAPH_ERROR_INVALID_HANDLE:

@@ -44,6 +44,28 @@ TEST(HtpMetadata, GraphFacts) {
   EXPECT_EQ(facts->hvx_threads, 4u);
 }
 
+TEST(HtpMetadata, SharedWeights) {
+  std::vector<std::byte> bytes = graph_record();
+  EXPECT_EQ(read_htp_graph_facts(bytes)->shared_weight_bytes, std::nullopt) << "neither recorded";
+  put<std::uint64_t>(bytes, 88, 1000);
+  EXPECT_EQ(read_htp_graph_facts(bytes)->shared_weight_bytes, 0u);
+  put<std::uint64_t>(bytes, 88, 0);
+  put<std::uint64_t>(bytes, 104, 1000);
+  EXPECT_EQ(read_htp_graph_facts(bytes)->shared_weight_bytes, 1000u);
+  bytes.pop_back();
+  EXPECT_EQ(read_htp_graph_facts(bytes)->shared_weight_bytes, std::nullopt) << "cut";
+
+  BinaryInfo binary;
+  binary.graphs.resize(1);
+  EXPECT_FALSE(may_share_weights(binary));
+  binary.graphs.resize(2);
+  EXPECT_TRUE(may_share_weights(binary)) << "not told";
+  for (GraphInfo& graph : binary.graphs) graph.htp = HtpGraphFacts{.shared_weight_bytes = 0};
+  EXPECT_FALSE(may_share_weights(binary));
+  binary.graphs[1].htp->shared_weight_bytes = 5;
+  EXPECT_TRUE(may_share_weights(binary));
+}
+
 TEST(HtpMetadata, OtherVersionsAndShortRecordsTellNothing) {
   std::vector<std::byte> bytes = graph_record();
   for (const std::size_t size : {0u, 3u, 4u, 39u})

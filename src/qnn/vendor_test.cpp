@@ -90,13 +90,15 @@ struct Product {
 
 // A 1x1 convolution over [1, 1, rows, depth]; the weight is as given.
 Result<Graph> build_product(std::shared_ptr<Context> context, Qnn_DataType_t weight_type,
-                            std::span<const std::byte> given, const WeightEncoding& encoding) {
+                            std::span<const std::byte> given, const WeightEncoding& encoding,
+                            std::uint32_t rows = kRows) {
   std::vector<std::byte> weight(given.begin(), given.end());
-  QHX_ASSIGN_OR_RETURN(GraphBuilder graph, GraphBuilder::create(std::move(context), "product"));
-  const Value x = graph.input("x", QNN_DATATYPE_FLOAT_16, {1, 1, kRows, kDepth});
+  const std::string name = rows == kRows ? "product" : "product_" + std::to_string(rows);
+  QHX_ASSIGN_OR_RETURN(GraphBuilder graph, GraphBuilder::create(std::move(context), name));
+  const Value x = graph.input("x", QNN_DATATYPE_FLOAT_16, {1, 1, rows, kDepth});
   const Value w = graph.constant("w", weight_type, {1, 1, kDepth, kColumns}, weight, encoding);
   std::fill(weight.begin(), weight.end(), std::byte{0});  // the library must have copied it
-  const Value y = graph.output("y", QNN_DATATYPE_FLOAT_16, {1, 1, kRows, kColumns});
+  const Value y = graph.output("y", QNN_DATATYPE_FLOAT_16, {1, 1, rows, kColumns});
   graph.add(op::kConv2d, {x, w}, {y},
             {u32_list("stride", {1, 1}),
              {"pad_amount", TensorParam{QNN_DATATYPE_UINT_32, {2, 2}, {0, 0, 0, 0}}}});
@@ -214,6 +216,31 @@ TEST_F(VendorLibrary, JunkIsNoContextBinary) {
   auto system = SystemLibrary::open(folder_ + "/libQnnSystem.so");
   ASSERT_TRUE(system.ok()) << system.status();
   EXPECT_EQ(read_binary_info(**system, junk).status().code(), StatusCode::kCorrupt);
+}
+
+// Two graphs over one set of weights, and what their binary says.
+Result<BinaryInfo> build_pair(const BackendLibrary& library, const std::string& folder,
+                              bool share) {
+  QHX_ASSIGN_OR_RETURN(auto open, BackendLibrary::open(library.path()));
+  QHX_ASSIGN_OR_RETURN(auto backend, Backend::create(open, {.soc_model = kSocV79}));
+  QHX_ASSIGN_OR_RETURN(auto context, Context::create(backend, {.share_weights = share}));
+  const std::vector<std::uint16_t> w16(kDepth * kColumns, f32_to_f16(0.5f));
+  for (const std::uint32_t rows : {1u, kRows}) {
+    QHX_ASSIGN_OR_RETURN(auto graph, build_product(context, QNN_DATATYPE_FLOAT_16,
+                                                   std::as_bytes(std::span(w16)), {}, rows));
+  }
+  QHX_ASSIGN_OR_RETURN(const AlignedBuffer binary, context->serialize());
+  QHX_ASSIGN_OR_RETURN(auto system, SystemLibrary::open(folder + "/libQnnSystem.so"));
+  return read_binary_info(*system, binary.bytes());
+}
+
+TEST_F(VendorLibrary, BinariesTellWhetherGraphsShareWeights) {
+  for (const bool share : {false, true}) {
+    const auto info = build_pair(*library_, folder_, share);
+    ASSERT_TRUE(info.ok()) << info.status();
+    ASSERT_EQ(info->graphs.size(), 2u);
+    EXPECT_EQ(may_share_weights(*info), share);
+  }
 }
 
 TEST_F(VendorLibrary, CutBinariesAreNoContextBinaries) {

@@ -105,6 +105,15 @@ Status check_build(const Model& model, const BinaryInfo& info, const Target& tar
                      made_by);
 }
 
+// The emulation crashes on graphs over shared weights.
+Status check_sharing(const BinaryInfo& info, const Target& target) {
+  if (!target.emulation || !qnn::may_share_weights(info)) return {};
+  return unsupported("shared weights: " + target.library + " in emulation cannot load " +
+                     std::to_string(info.graphs.size()) +
+                     " graphs over shared weights; run the bundle on its device, or make one "
+                     "whose graphs have weights of their own");
+}
+
 }  // namespace
 
 Target make_target(const qnn::BackendLibrary& library) {
@@ -125,7 +134,8 @@ Status check_binary(const Model& model, const BinaryInfo& info, const Target& ta
                     bool allow_arch_mismatch, std::vector<std::string>& notes) {
   QHX_RETURN_IF_ERROR(check_backend(info, target));
   QHX_RETURN_IF_ERROR(check_chip(model, info, target, allow_arch_mismatch, notes));
-  return check_build(model, info, target);
+  QHX_RETURN_IF_ERROR(check_build(model, info, target));
+  return check_sharing(info, target);
 }
 
 bool is_newer_build(std::string_view made_by, std::string_view running) {

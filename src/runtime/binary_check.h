@@ -27,8 +27,9 @@ Target make_target(const qnn::BackendLibrary& library);
 qnn::DeviceInfo choose_emulated(const manifest::Model& model, const qnn::BinaryInfo& first);
 
 // kCorrupt if binary and manifest contradict each other, kUnsupported if the binary was made for
-// another backend, a newer library, another arch or SoC. With `allow_arch_mismatch` another arch
-// passes in emulation, and another SoC of the same arch everywhere; a sentence in `notes` says so.
+// another backend, a newer library, another arch or SoC, or cannot be loaded in emulation. With
+// `allow_arch_mismatch` another arch passes in emulation, and another SoC of the same arch
+// everywhere; a sentence in `notes` says so.
 Status check_binary(const manifest::Model& model, const qnn::BinaryInfo& info, const Target& target,
                     bool allow_arch_mismatch, std::vector<std::string>& notes);
 

@@ -122,6 +122,16 @@ TEST_F(BinaryCheck, LibraryOlderThanTheBinary) {
   expect(StatusCode::kUnsupported, "library too old: made by QNN build v3.0.0");
 }
 
+TEST_F(BinaryCheck, EmulationLoadsNoSharedWeights) {
+  info.graphs.resize(2);
+  EXPECT_TRUE(check().ok()) << "a device does";
+  target.emulation = true;
+  expect(StatusCode::kUnsupported, "cannot load 2 graphs over shared weights");
+  for (qnn::GraphInfo& graph : info.graphs)
+    graph.htp = qnn::HtpGraphFacts{.shared_weight_bytes = 0};
+  EXPECT_TRUE(check().ok());
+}
+
 TEST(MemoryNeed, AddsUpWhatTheGraphsTell) {
   // Two layers of 2 heads x 6 values in f16, 40 rows; calls of 1 and 8 rows.
   const fakes::ToyModel toy{fakes::ToyOptions{}};

@@ -58,7 +58,7 @@ Result<std::unique_ptr<QnnGraphs>> QnnGraphs::open(
   qnn::BackendOptions backend;
   backend.threads = options.threads;
   // On a device the chip is what it is.
-  if (target.emulation) backend.soc_model = target.device.soc_model;
+  if (target.emulation) backend.soc_model = graphs->emulated_soc(target);
   QHX_ASSIGN_OR_RETURN(graphs->backend_, qnn::Backend::create(std::move(library), backend));
   return graphs;
 }
@@ -102,6 +102,16 @@ Status QnnGraphs::check_binaries(const Manifest& manifest, Target& target,
     for (const std::string& note : notes) notes_.push_back(file + ": " + note);
   }
   return {};
+}
+
+// The emulation of a chip loads binaries of older archs, not of newer ones.
+std::uint32_t QnnGraphs::emulated_soc(const Target& target) const {
+  qnn::DeviceInfo newest = target.device;
+  for (const auto& binary : binaries_) {
+    if (binary->info.soc_model != 0 && binary->info.dsp_arch > newest.dsp_arch)
+      newest = {.soc_model = binary->info.soc_model, .dsp_arch = binary->info.dsp_arch};
+  }
+  return newest.soc_model;
 }
 
 Status QnnGraphs::check_memory(const LoadOptions& options) const {
@@ -182,13 +192,6 @@ const GraphInfo* QnnGraphs::info(Role role) const {
 
 Status QnnGraphs::load_context(Binary& binary) {
   if (binary.context != nullptr) return {};
-  // The vendor's emulation crashes on a context of several graphs over shared weights.
-  if (backend_->library().is_emulation() && binary.info.graphs.size() > 1) {
-    return unsupported("context " + binary.role + ": " + backend_->library().path() +
-                       " on x86 cannot load a binary with " +
-                       std::to_string(binary.info.graphs.size()) +
-                       " graphs over shared weights; run the bundle on its device");
-  }
   QHX_ASSIGN_OR_RETURN(binary.context, qnn::Context::from_binary(backend_, binary.file.bytes())
                                            .with_context("context " + binary.role));
   return {};

@@ -66,6 +66,7 @@ class QnnGraphs final : public GraphProvider {
   // Completes `target` with the chip to emulate, if one is emulated.
   Status check_binaries(const manifest::Manifest& manifest, Target& target,
                         const LoadOptions& options);
+  std::uint32_t emulated_soc(const Target& target) const;
   Status check_memory(const LoadOptions& options) const;
   Status assign_roles(const manifest::Manifest& manifest);
   Status assign_named(Role role, std::string_view graph);

@@ -125,7 +125,8 @@ def other_libraries(d: Inspector):
     """HTP facts of the fake's binaries, and what a library says of them."""
     result, report = d.json("--system", d.library, "--lib", d.library, d.bundle)
     context = report["contexts"][0]
-    htp = {"optimization": 3, "vtcm_bytes": 8 << 20, "dlbc": True, "hvx_threads": 4, "spill_fill_bytes": 0}
+    htp = {"optimization": 3, "vtcm_bytes": 8 << 20, "dlbc": True, "hvx_threads": 4, "spill_fill_bytes": 0,
+           "shared_weight_bytes": 0}
     d.check("HTP bundle", result, 0, [
         report["library"]["provider"] == "FAKE_HTP", report["library"]["emulation"] == EMULATION,
         all(c["accepted"] for c in report["contexts"]), context["backend"] == "HTP",

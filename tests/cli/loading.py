@@ -22,8 +22,8 @@ EMULATION = platform.machine() == "x86_64"  # an HTP library on any other machin
 LARGE = 65 << 20  # files of this size are not hashed whole when a bundle is loaded
 
 
-def fake_binary(graphs, build="v2.51.0.1", arch=79, soc=69):
-    document = {"build": build, "arch": arch, "soc": soc, "graphs": graphs}
+def fake_binary(graphs, build="v2.51.0.1", arch=79, soc=69, shared=0):
+    document = {"build": build, "arch": arch, "soc": soc, "shared": shared, "graphs": graphs}
     return b"FAKEHTP\n" + json.dumps(document).encode() + b"\0"
 
 
@@ -37,7 +37,7 @@ class Faults(Driver):
         report = json.loads(subprocess.run([build / "bin/qhx", "inspect", "--json", self.bundle], check=True,
                                            capture_output=True).stdout)
         graphs = {g["name"]: g for c in report["contexts"] for g in c["graphs"]}
-        # One graph a context, as the emulation needs it.
+        self.all_graphs = graphs
         self.graphs = {"llm_shared_512.bin": [graphs["decode_1"]], "lmhead_wqo.bin": [graphs["lmhead"]]}
         self.bundle = work / "fake"
         self.bundle.mkdir()
@@ -116,7 +116,8 @@ def chips(d: Faults):
             result = d.run(d.args(folder, n="1", flags=["--allow-arch-mismatch"]))
             notes = [line for line in result.stderr.decode().splitlines() if line.startswith("qhx_generate: note: ")]
             good = result.returncode == 0 and notes and all("in emulation only" in note for note in notes)
-            d.report(f"{what} in emulation on request", [] if good else ["no note"], result)
+            good &= "device 87" in d.created()  # which runs both
+            d.report(f"{what} in emulation on request", [] if good else [f"{notes} {d.created()}"], result)
     else:
         for soc, arch, code_words in [(57, 75, "wrong arch: made for v79 (SoC 69), this device is v75 (SoC 57)"),
                                       (70, 79, "wrong SoC: made for v79 (SoC 69), this device is v79 (SoC 70)")]:
@@ -126,6 +127,18 @@ def chips(d: Faults):
         d.environment(soc=57, arch=75)
         d.refuses("another arch on request", UNSUPPORTED, d.args(flags=["--allow-arch-mismatch"]), ["wrong arch"])
         d.environment()
+
+
+def shared_weights(d: Faults):
+    folder = d.copy()
+    both = [d.all_graphs["decode_1"], d.all_graphs["prefill_320"]]
+    d.put(folder, "llm_shared_512.bin", fake_binary(both))
+    d.works("two graphs with weights of their own", d.args(folder, n="1"))
+    d.put(folder, "llm_shared_512.bin", fake_binary(both, shared=1000))
+    if EMULATION:
+        d.refuses("shared weights in emulation", UNSUPPORTED, d.args(folder), ["shared weights", "on its device"])
+    else:
+        d.works("shared weights on a device", d.args(folder, n="1"))
 
 
 def libraries(d: Faults):
@@ -190,7 +203,7 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="qhx-loading-") as work:
         driver = Faults(options.build, options.demo, Path(work))
-        for part in (chips, libraries, files, memory):
+        for part in (chips, shared_weights, libraries, files, memory):
             part(driver)
         print(f"{driver.count} cases, {len(driver.failures)} failures")
         return 1 if driver.failures else 0

@@ -2,7 +2,8 @@
 // what happens before and when a bundle is loaded. Its "binaries" are text: a first line FAKEHTP,
 // then JSON up to a zero byte or the end:
 //
-//   {"build": "v2.51.0.1", "arch": 79, "soc": 69, "graphs": [as `qhx inspect --json` prints them]}
+//   {"build": "v2.51.0.1", "arch": 79, "soc": 69, "shared": bytes of weights that the graphs share,
+//    "graphs": [as `qhx inspect --json` prints them]}
 //
 // Graphs execute to zeros. The environment decides the rest: FAKE_HTP_BUILD is the library's build,
 // FAKE_HTP_BACKEND_ERROR and FAKE_HTP_DEVICE_ERROR are codes to fail with, FAKE_HTP_SOC and
@@ -55,7 +56,7 @@ struct FakeGraph {
   std::deque<std::string> names;
   std::deque<std::vector<std::uint32_t>> dims;
   std::vector<Qnn_Tensor_t> inputs, outputs;
-  QnnHtpSystemContext_GraphBlobInfoV1_t blob{};
+  QhxHtp_GraphBlobInfo2_51_t blob{};
 
   void add(const nlohmann::json& list, Qnn_TensorType_t kind, std::vector<Qnn_Tensor_t>& to) {
     for (const auto& item : list) {
@@ -99,7 +100,9 @@ std::unique_ptr<FakeBinary> parse(const void* data, std::uint64_t size) {
     graph.name = item.at("name");
     graph.add(item.at("inputs"), QNN_TENSOR_TYPE_APP_WRITE, graph.inputs);
     graph.add(item.at("outputs"), QNN_TENSOR_TYPE_APP_READ, graph.outputs);
-    graph.blob = {1, 0, 8 << 20, 3, 1, 4};
+    graph.blob.v1 = {1, 0, 8 << 20, 3, 1, 4};
+    graph.blob.sharedWeightsSize = json.value("shared", std::uint64_t{0});
+    graph.blob.ownWeightsSize = graph.blob.sharedWeightsSize == 0 ? 1000 : 0;
     QnnSystemContext_GraphInfo_t info{};
     info.version = QNN_SYSTEM_CONTEXT_GRAPH_INFO_VERSION_3;
     info.graphInfoV3.graphName = graph.name.c_str();

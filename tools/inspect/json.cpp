@@ -64,7 +64,9 @@ ordered_json graph_json(const qnn::GraphInfo& graph) {
            {"vtcm_bytes", graph.htp->vtcm_bytes},
            {"dlbc", graph.htp->dlbc},
            {"hvx_threads", graph.htp->hvx_threads},
-           {"spill_fill_bytes", graph.htp->spill_fill_bytes}};
+           {"spill_fill_bytes", graph.htp->spill_fill_bytes},
+           {"shared_weight_bytes", nullptr}};
+    if (const auto shared = graph.htp->shared_weight_bytes) htp["shared_weight_bytes"] = *shared;
   }
   return {{"name", graph.name},
           {"htp", htp},

@@ -102,7 +102,10 @@ std::string preparation(const qnn::GraphInfo& graph) {
   const std::string threads = htp.hvx_threads == 0 ? "all" : std::to_string(htp.hvx_threads);
   return "O" + std::to_string(htp.optimization) + ", VTCM " + std::to_string(htp.vtcm_bytes >> 20) +
          " MiB" + ", DLBC " + (htp.dlbc ? "on" : "off") + ", HVX threads " + threads + ", spill " +
-         megabytes(htp.spill_fill_bytes);
+         megabytes(htp.spill_fill_bytes) +
+         (htp.shared_weight_bytes.value_or(0) != 0
+              ? ", shared weights " + megabytes(*htp.shared_weight_bytes)
+              : "");
 }
 
 std::string graph_text(const qnn::GraphInfo& graph, bool is_htp) {

@@ -640,6 +640,15 @@ struct QnnHtpSystemContext_GraphBlobInfoV1_t {
   std::uint8_t htpDlbc;
   std::uint64_t numHvxThreadsReserved;
 };
+// What library 2.51 records behind it. These two were told by comparing binaries with and without
+// weight sharing: the size of the graph's weights stands in one or the other.
+struct QhxHtp_GraphBlobInfo2_51_t {
+  QnnHtpSystemContext_GraphBlobInfoV1_t v1;
+  std::uint64_t untold[6];
+  std::uint64_t ownWeightsSize;
+  std::uint64_t untold2;
+  std::uint64_t sharedWeightsSize;
+};
 
 }  // extern "C"
 
@@ -696,3 +705,5 @@ static_assert(offsetof(QnnHtpDevice_DeviceInfoExtension_t, socModel) == 16 &&
 static_assert(offsetof(QnnHtpSystemContext_GraphBlobInfoV1_t, vtcmSize) == 16 &&
               offsetof(QnnHtpSystemContext_GraphBlobInfoV1_t, htpDlbc) == 24 &&
               sizeof(QnnHtpSystemContext_GraphBlobInfoV1_t) == 40);
+static_assert(sizeof(QhxHtp_GraphBlobInfo2_51_t) == 112 &&
+              offsetof(QhxHtp_GraphBlobInfo2_51_t, ownWeightsSize) == 88);
