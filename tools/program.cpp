@@ -26,8 +26,15 @@ sigset_t stop_signals() {
 
 }  // namespace
 
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return text;
+}
+
 int report_error(const Status& status) {
-  if (!status.ok()) std::fprintf(stderr, "qhx: error: %s\n", status.message().c_str());
+  if (!status.ok()) std::fprintf(stderr, "qhx: error: %s\n", one_line(status.message()).c_str());
   return static_cast<int>(status.code());
 }
 

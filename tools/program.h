@@ -5,11 +5,15 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <string>
 #include <thread>
 
 #include "base/status.h"
 
 namespace qhx::tools {
+
+// Control characters become spaces: messages and reports quote bytes of files and arguments.
+std::string one_line(std::string text);
 
 // One line on stderr, "qhx: error: …", if there is an error. Returns the exit code.
 int report_error(const Status& status);

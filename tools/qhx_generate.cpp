@@ -14,14 +14,6 @@
 namespace qhx::tools {
 namespace {
 
-// Messages can quote bytes of files and arguments; an error stays one printable line.
-std::string one_line(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  return text;
-}
-
 int fail(const Status& status) {
   std::fprintf(stderr, "qhx_generate: error: %s\n", one_line(status.message()).c_str());
   return static_cast<int>(status.code());

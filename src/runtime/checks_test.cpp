@@ -1,6 +1,7 @@
 // What is refused before anything is loaded: chips, builds, memory.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include "fakes/toy_model.h"
 #include "runtime/binary_check.h"
@@ -130,6 +131,22 @@ TEST_F(BinaryCheck, EmulationLoadsNoSharedWeights) {
   for (qnn::GraphInfo& graph : info.graphs)
     graph.htp = qnn::HtpGraphFacts{.shared_weight_bytes = 0};
   EXPECT_TRUE(check().ok());
+}
+
+TEST(Target, IsWhatTheLibraryTells) {
+  ::setenv("FAKE_HTP_SOC", "57", 1);
+  ::setenv("FAKE_HTP_ARCH", "75", 1);
+  const auto library = qnn::BackendLibrary::open(QHX_FAKE_HTP);
+  ASSERT_TRUE(library.ok()) << library.status();
+  EXPECT_EQ(qnn::read_device_info(**library).soc_model, 57u);
+  EXPECT_EQ(qnn::read_device_info(**library).dsp_arch, 75u);
+  const Target target = make_target(**library);
+  EXPECT_EQ(target.backend_id, qnn::kHtpBackendId);
+  EXPECT_EQ(target.build_id, "v2.51.0.1");
+  // What an emulation answers is not what it emulates.
+  EXPECT_EQ(target.device.soc_model, target.emulation ? 0u : 57u);
+  ::unsetenv("FAKE_HTP_SOC");
+  ::unsetenv("FAKE_HTP_ARCH");
 }
 
 TEST(MemoryNeed, AddsUpWhatTheGraphsTell) {

@@ -104,7 +104,9 @@ def no_bundles(d: Inspector):
     empty = d.work / "empty"
     empty.mkdir()
     d.check("an empty folder", d.inspect(empty), NOT_FOUND, [], ["no manifest"])
-    d.check("nothing", d.inspect(d.work / "gone"), NOT_FOUND, [], ["gone"])
+    d.check("nothing", d.inspect(d.work / "gone"), NOT_FOUND, [], ["gone", "no such file"])
+    d.check("no manifest of that name", d.inspect(d.cpu_bundle / "gone.json"), NOT_FOUND, [], ["gone", "no such file"])
+    d.check("a JSON file that is no manifest", d.inspect(d.cpu_bundle / "tokenizer.json"), CORRUPT, [], ["schema_version"])
     d.check("no arguments", d.inspect(), INVALID)
     d.check("an unknown option", d.inspect("--bogus", empty), INVALID)
     d.check("no context binary", d.inspect("--system", d.cpu_library, d.cpu_bundle / "embed_f16.bin"), CORRUPT, [],

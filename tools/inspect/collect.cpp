@@ -163,9 +163,6 @@ Status collect_bundle(Report& report, const Options& options, SystemLibraries& s
 }
 
 Status collect_binary(Report& report, const Options& options, SystemLibraries& systems) {
-  std::error_code error;
-  if (!fs::exists(options.path, error))
-    return not_found(options.path.string() + ": no such file or folder");
   const std::string name = options.path.filename().string();
   report.contexts.push_back(read_context(options.path, name, systems));
   const ContextFacts& context = report.contexts.back();
@@ -187,6 +184,8 @@ Result<Report> collect(const Options& options) {
   report.available = available_memory();
   SystemLibraries systems(options.system_library, options.cpu_library, options.backend_library);
   std::error_code error;
+  if (!fs::exists(options.path, error))
+    return not_found(options.path.string() + ": no such file or folder");
   report.is_bundle = fs::is_directory(options.path, error) || options.path.extension() == ".json";
   QHX_RETURN_IF_ERROR(report.is_bundle ? collect_bundle(report, options, systems)
                                        : collect_binary(report, options, systems));

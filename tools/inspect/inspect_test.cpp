@@ -27,6 +27,12 @@ TEST(Table, AlignsByCharactersNotBytes) {
             "  z      1000\n");
 }
 
+TEST(Table, NamesFromFilesCannotDriveTheTerminal) {
+  Table table({{""}});
+  table.add({"a\x1b[31mb\nc"});
+  EXPECT_EQ(table.to_text(""), "a [31mb c\n");
+}
+
 TEST(Table, NoTitlesNoTitleLine) {
   Table table({{""}, {""}});
   EXPECT_TRUE(table.empty());

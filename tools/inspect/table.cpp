@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "program.h"
 
 namespace qhx::inspect {
 namespace {
@@ -15,6 +16,12 @@ std::size_t characters(const std::string& text) {
 
 }  // namespace
 
+void Table::add(std::vector<std::string> cells) {
+  QHX_CHECK(cells.size() == columns_.size());
+  for (std::string& cell : cells) cell = tools::one_line(std::move(cell));
+  rows_.push_back(std::move(cells));
+}
+
 std::string Table::to_text(const std::string& indent) const {
   std::vector<std::string> titles;
   std::vector<std::size_t> widths;
@@ -23,7 +30,6 @@ std::string Table::to_text(const std::string& indent) const {
     widths.push_back(characters(column.title));
   }
   for (const auto& row : rows_) {
-    QHX_CHECK(row.size() == columns_.size());
     for (std::size_t i = 0; i < row.size(); ++i)
       widths[i] = std::max(widths[i], characters(row[i]));
   }

@@ -17,8 +17,8 @@ class Table {
   };
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
 
-  // As many cells as there are columns.
-  void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  // As many cells as there are columns. Control characters in them become spaces.
+  void add(std::vector<std::string> cells);
   bool empty() const { return rows_.empty(); }
   // The titles, unless all are empty, and the rows, each behind `indent`.
   std::string to_text(const std::string& indent) const;

@@ -3,6 +3,7 @@
 #include "inspect/report.h"
 #include "inspect/table.h"
 #include "inspect/tensor_rows.h"
+#include "program.h"
 #include "qnn/library.h"
 
 namespace qhx::inspect {
@@ -109,7 +110,8 @@ std::string preparation(const qnn::GraphInfo& graph) {
 }
 
 std::string graph_text(const qnn::GraphInfo& graph, bool is_htp) {
-  std::string text = "  graph " + graph.name + (is_htp ? ": " + preparation(graph) : "") + "\n";
+  std::string text =
+      "  graph " + tools::one_line(graph.name) + (is_htp ? ": " + preparation(graph) : "") + "\n";
   Table table({{""}, {""}, {""}, {""}, {"", true}, {""}});
   for (const auto& row : tensor_rows("in", graph.inputs)) table.add(row);
   for (const auto& row : tensor_rows("out", graph.outputs)) table.add(row);
@@ -119,13 +121,15 @@ std::string graph_text(const qnn::GraphInfo& graph, bool is_htp) {
 std::string context_text(const ContextFacts& context, const Report& report) {
   std::string roles;
   for (const std::string& role : context.roles) roles += (roles.empty() ? " (" : ", ") + role;
-  std::string text = "context " + context.file + roles + (roles.empty() ? "" : ")") + "\n";
-  if (!context.status.ok()) return text + "  UNREADABLE: " + context.status.message() + "\n\n";
+  std::string text =
+      "context " + tools::one_line(context.file + roles) + (roles.empty() ? "" : ")") + "\n";
+  if (!context.status.ok())
+    return text + "  UNREADABLE: " + tools::one_line(context.status.message()) + "\n\n";
   const qnn::BinaryInfo& info = context.info;
   const bool is_htp = info.backend_id == qnn::kHtpBackendId;
   text += "  " + megabytes(context.bytes) + ", backend " + qnn::backend_name(info.backend_id) +
-          ", QNN build " + or_nothing(info.build_id) + ", core API " + info.core_api + ", format " +
-          info.format + "\n";
+          ", QNN build " + tools::one_line(or_nothing(info.build_id)) + ", core API " +
+          info.core_api + ", format " + info.format + "\n";
   if (is_htp) {
     const std::string arch =
         info.dsp_arch == 0 ? "not recorded" : "v" + std::to_string(info.dsp_arch);
@@ -137,7 +141,8 @@ std::string context_text(const ContextFacts& context, const Report& report) {
     text += "  KV cache " + std::to_string(context.kv_bytes_per_token) + " bytes a token\n";
   if (report.library) {
     text += "  " + report.library->path + ": " +
-            (context.accepted.ok() ? "takes it" : "REFUSES it: " + context.accepted.message()) +
+            (context.accepted.ok() ? "takes it"
+                                   : "REFUSES it: " + tools::one_line(context.accepted.message())) +
             "\n";
   }
   for (const qnn::GraphInfo& graph : info.graphs) text += graph_text(graph, is_htp);
