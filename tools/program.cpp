@@ -48,11 +48,17 @@ Status guarded(const std::function<Status()>& work) {
   }
 }
 
+std::string this_program() {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  return error ? std::string() : program.string();
+}
+
 std::string default_library() {
   constexpr const char* kName = "libQhxCpu.so";
   std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  if (error) return kName;
+  const fs::path program = this_program();
+  if (program.empty()) return kName;
   for (const fs::path& folder :
        {program.parent_path().parent_path() / "lib", program.parent_path()}) {
     if (fs::exists(folder / kName, error)) return (folder / kName).string();

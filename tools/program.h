@@ -20,6 +20,8 @@ int report_error(const Status& status);
 
 // What `work` returns. Nothing of ours throws, but the standard library does when memory runs out.
 Status guarded(const std::function<Status()>& work);
+// Path of the running program's file.
+std::string this_program();
 
 // libQhxCpu.so beside this program: ../lib/libQhxCpu.so, else in the program's own folder, else the
 // bare name for the loader to find.

@@ -6,9 +6,13 @@
 
 #include "base/progress.h"
 #include "commands.h"
+#include "forge/bundle/context_worker.h"
 #include "forge/bundle/forge.h"
 #include "forge/bundle/output_folder.h"
+#include "forge/bundle/presets.h"
+#include "get_qnn.h"
 #include "program.h"
+#include "qnn/installed.h"
 
 namespace qhx::tools {
 namespace {
@@ -28,28 +32,73 @@ constexpr const char* kFooter =
     "3 something is missing, 4 input/output, 5 damaged or contradicting files, 6 not supported,\n"
     "7 a weight does not fit the format, 8 the QNN library failed, 9 stopped by a signal.";
 
+// What is not given stays as the preset, or without one the default, has it.
 struct Arguments {
-  std::string checkpoint, output, target = "cpu", weights = "w8", image = "512", name;
-  std::string qnn_library, system_library;
-  std::uint32_t context_rows = 2048, prefill_rows = 0;
+  std::string checkpoint, output, name, qnn_library, system_library;
+  std::optional<std::string> preset, target, weights, image;
+  std::optional<std::uint32_t> context_rows, prefill_rows;
+  double memory_gb = 16;
+  std::uint32_t finalize_timeout = 0;
   int threads = 0;
+  bool text_only = false, emulation_twin = false, get_qnn = false;
   bool force = false, json = false, quiet = false;
 };
 
+std::string preset_help() {
+  std::string text = "A published bundle by name; other options change what they say:";
+  for (const forge::Preset& preset : forge::presets()) text += std::string(" ") + preset.name;
+  return text;
+}
+
+Status choose_libraries(const Arguments& from, forge::ForgeOptions& to) {
+  to.qnn_library = from.qnn_library;
+  to.system_library = from.system_library;
+  if (!to.target.device()) {
+    if (to.qnn_library.empty()) to.qnn_library = default_library();
+    if (to.system_library.empty()) to.system_library = to.qnn_library;
+    return {};
+  }
+  if (to.qnn_library.empty()) {
+    QHX_ASSIGN_OR_RETURN(const qnn::InstalledLibraries found, qnn::find_htp_libraries());
+    to.qnn_library = found.backend;
+  }
+  if (to.system_library.empty()) {
+    QHX_ASSIGN_OR_RETURN(to.system_library, qnn::system_library_beside(to.qnn_library));
+  }
+  return {};
+}
+
 Result<forge::ForgeOptions> make_options(const Arguments& from) {
   forge::ForgeOptions to;
+  if (from.checkpoint.empty()) return invalid_argument("checkpoint: no folder given");
+  if (from.output.empty()) return invalid_argument("--output: no folder given");
   to.checkpoint = from.checkpoint;
   to.output = from.output;
-  QHX_ASSIGN_OR_RETURN(to.target, forge::parse_target(from.target));
-  QHX_ASSIGN_OR_RETURN(to.weights, forge::parse_weight_format(from.weights));
-  QHX_ASSIGN_OR_RETURN(to.image, forge::parse_image_size(from.image));
-  to.context_rows = from.context_rows;
-  to.prefill_rows = from.prefill_rows;
+  QHX_ASSIGN_OR_RETURN(to.target, forge::parse_target("cpu"));
+  if (from.preset) QHX_RETURN_IF_ERROR(forge::apply_preset(*from.preset, to));
+  if (from.target) {
+    QHX_ASSIGN_OR_RETURN(to.target, forge::parse_target(*from.target));
+  }
+  if (from.weights) {
+    QHX_ASSIGN_OR_RETURN(to.weights, forge::parse_weight_format(*from.weights));
+  }
+  if (from.image) {
+    QHX_ASSIGN_OR_RETURN(to.image, forge::parse_image_size(*from.image));
+  }
+  if (from.context_rows) to.context_rows = *from.context_rows;
+  if (from.prefill_rows) {
+    to.prefill_rows = *from.prefill_rows;
+    to.prefill = to.prefill_rows > 0;
+  }
+  if (from.text_only) to.pictures = false;
+  to.emulation_twin = from.emulation_twin;
   to.name = from.name;
   to.force = from.force;
   to.threads = from.threads;
-  to.qnn_library = from.qnn_library.empty() ? default_library() : from.qnn_library;
-  to.system_library = from.system_library.empty() ? to.qnn_library : from.system_library;
+  to.memory_limit = static_cast<std::uint64_t>(from.memory_gb * 1e9);
+  to.finalize_timeout = from.finalize_timeout;
+  to.worker_program = this_program();
+  QHX_RETURN_IF_ERROR(choose_libraries(from, to));
   return to;
 }
 
@@ -75,6 +124,7 @@ void print_text(const forge::ForgeReport& report, double seconds) {
 }
 
 Status run(const Arguments& arguments) {
+  if (arguments.get_qnn) return install_htp_libraries(arguments.quiet);
   const StopSignal stop(forge::OutputFolder::remove_unfinished);
   QHX_ASSIGN_OR_RETURN(const forge::ForgeOptions options, make_options(arguments));
   std::optional<ProgressLine> line;
@@ -100,33 +150,51 @@ void add_forge_command(CLI::App& program, int& exit_code) {
   Arguments& a = *arguments;
   CLI::App* command = program.add_subcommand("forge", kDescription);
   command->footer(kFooter);
+  command->add_option("checkpoint", a.checkpoint,
+                      "Hugging Face folder: config.json, tokenizer.json, safetensors (one file or "
+                      "shards; BF16, F16 or F32)");
+  command->add_option("-o,--output", a.output, "Folder to make");
+  command->add_option("--preset", a.preset, preset_help());
+  command->add_option("--target", a.target,
+                      "What to make it for: cpu (default), or a Hexagon architecture: v73 (SM8550), "
+                      "v75 (SM8650), v79 (SM8750), v81 (SM8850)");
+  command->add_option("--weights", a.weights,
+                      "w8 (default: int8, one scale an output channel) or f16");
+  command->add_option("--image", a.image,
+                      "Picture size in pixels: a side, or WIDTHxHEIGHT; multiples of patch x merge "
+                      "of the checkpoint (32). Default: 512");
   command
-      ->add_option("checkpoint", a.checkpoint,
-                   "Hugging Face folder: config.json, tokenizer.json, safetensors (one file or "
-                   "shards; BF16, F16 or F32)")
-      ->required();
-  command->add_option("-o,--output", a.output, "Folder to make")->required();
-  command->add_option("--target", a.target, "What to make it for: cpu")->capture_default_str();
-  command->add_option("--weights", a.weights, "w8 (int8, one scale an output channel) or f16")
-      ->capture_default_str();
-  command
-      ->add_option("--image", a.image,
-                   "Picture size in pixels: a side, or WIDTHxHEIGHT; multiples of patch x merge "
-                   "of the checkpoint (32)")
-      ->capture_default_str();
-  command->add_option("--ctx", a.context_rows, "Tokens of context (rows of the KV cache)")
-      ->check(CLI::Range(1u, 1u << 24))
-      ->capture_default_str();
+      ->add_option("--ctx", a.context_rows,
+                   "Tokens of context (rows of the KV cache). Default: 2048")
+      ->check(CLI::Range(1u, 1u << 24));
   command
       ->add_option("--prefill", a.prefill_rows,
-                   "Prompt tokens of one prefill call (default: 320, or --ctx if that is less)")
-      ->check(CLI::Range(1u, 1u << 16));
+                   "Prompt tokens of one prefill call (default: 320, or --ctx if that is less); 0: "
+                   "no prefill graph, prompts go through decode")
+      ->check(CLI::Range(0u, 1u << 16));
+  command->add_flag("--text-only", a.text_only, "No vision encoder and no manifest for pictures");
   command->add_option("--name", a.name, "Model name, begins the manifests' file names");
   command->add_flag("--force", a.force, "Replace a bundle that is there, once the new one is done");
+  command->add_flag("--emulation-twin", a.emulation_twin,
+                    "Hexagon targets: also write the text decoder in a form that the vendor's x86 "
+                    "library can load, to run the bundle on this PC");
   command->add_option("--qnn-lib", a.qnn_library,
-                      "QNN backend library (default: libQhxCpu.so of this installation)");
+                      "QNN backend library (default: libQhxCpu.so of this installation; for Hexagon "
+                      "targets the vendor's, looked for in $QHX_QNN_DIR, $QNN_SDK_ROOT and the "
+                      "Python environment)");
   command->add_option("--system-lib", a.system_library,
-                      "QNN system library (default: the same as --qnn-lib)");
+                      "QNN system library (default: the one that belongs to --qnn-lib)");
+  command->add_flag("--get-qnn", a.get_qnn,
+                    "Install the vendor's library for Hexagon targets from PyPI, under its licence, "
+                    "and end");
+  command
+      ->add_option("--memory", a.memory_gb,
+                   "Hexagon targets: GB of memory that the vendor's library may use")
+      ->check(CLI::Range(0.5, 4096.0))
+      ->capture_default_str();
+  command->add_option("--finalize-timeout", a.finalize_timeout,
+                      "Hexagon targets: seconds after which a graph that does not get ready is given "
+                      "up (default: by the size of the model)");
   command->add_option("--threads", a.threads, "Threads (default: all this process may use)")
       ->check(CLI::Range(1, 1024));
   command->add_flag("--json", a.json, "Print the summary as JSON");
@@ -134,6 +202,14 @@ void add_forge_command(CLI::App& program, int& exit_code) {
   command->callback([arguments, &exit_code] {
     exit_code = report_error(guarded([&] { return run(*arguments); }));
   });
+}
+
+void add_forge_worker_command(CLI::App& program, int& exit_code) {
+  const auto job = std::make_shared<std::string>();
+  CLI::App* command = program.add_subcommand(forge::kWorkerCommand);
+  command->group("");  // not for people
+  command->add_option("job", *job)->required();
+  command->callback([job, &exit_code] { exit_code = forge::run_context_worker(*job); });
 }
 
 }  // namespace qhx::tools

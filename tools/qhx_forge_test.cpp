@@ -31,6 +31,9 @@ class QhxForge : public ::testing::Test {
   // Starts the program with stdout and stderr in files.
   pid_t start(const std::vector<std::string>& arguments) {
     std::vector<std::string> words = {program_};
+    // An emulator where the program is of another architecture than this machine.
+    if (const char* runner = std::getenv("QHX_RUNNER"); runner != nullptr && *runner != '\0')
+      words.insert(words.begin(), runner);
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -40,7 +43,7 @@ class QhxForge : public ::testing::Test {
     if (child != 0) return child;
     ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), 1);
     ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), 2);
-    ::execv(argv[0], argv.data());
+    ::execvp(argv[0], argv.data());
     ::_exit(127);
   }
 

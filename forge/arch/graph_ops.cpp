@@ -92,9 +92,15 @@ Value GraphOps::linear(const Value& x, const Linear& linear) {
 }
 
 Value GraphOps::rms_norm(const Value& x, const VectorWeight& gamma, float epsilon) {
-  const Value y = native(x.dims);
-  graph_.add(op::kRmsNorm, {x, constant(gamma)}, {y}, {{"epsilon", epsilon}, last_axis(x.dims)});
-  return y;
+  // The HTP library 2.51 computes nonsense, without a word, where the rows are not all in the third
+  // of four dimensions (measured: [1, 32, 2, 64] is wrong, [1, 1, 64, 64] is right).
+  std::uint32_t rows = 1;
+  for (std::size_t i = 0; i + 1 < x.dims.size(); ++i) rows *= x.dims[i];
+  const qnn::Dims flat = {1, 1, rows, x.dims.back()};
+  const Value in = x.dims == flat ? x : reshape(x, flat);
+  const Value y = native(flat);
+  graph_.add(op::kRmsNorm, {in, constant(gamma)}, {y}, {{"epsilon", epsilon}, last_axis(flat)});
+  return x.dims == flat ? y : reshape(y, x.dims);
 }
 
 Value GraphOps::layer_norm(const Value& x, const Norm& norm, float epsilon) {

@@ -87,16 +87,33 @@ Status check_vision_graph(const qnn::BinaryInfo& binary, const Manifest& m,
                      outputs);
 }
 
+Status check_text_graphs(const qnn::BinaryInfo& binary, const Manifest& m, std::size_t deepstacks) {
+  if (!m.plan.prefill.empty())
+    QHX_RETURN_IF_ERROR(check_text_graph(binary, m, m.plan.prefill, deepstacks));
+  return check_text_graph(binary, m, m.plan.decode, 0);
+}
+
+// What the library says of the chip and of itself, against what it was asked for.
+Status check_origin(const qnn::BinaryInfo& binary, const manifest::Model& model) {
+  if (binary.build_id != model.qnn_build)
+    return corrupt("made by build " + binary.build_id + ", but the manifest says " +
+                   model.qnn_build);
+  const std::string arch = "v" + std::to_string(binary.dsp_arch);
+  if (binary.soc_model != model.soc_model || (binary.dsp_arch != 0 && arch != model.dsp_arch))
+    return corrupt("made for SoC " + std::to_string(binary.soc_model) + " (" + arch +
+                   "), but asked for was SoC " + std::to_string(model.soc_model) + " (" +
+                   model.dsp_arch + ")");
+  return {};
+}
+
 Status check_binaries(const Manifest& m, const std::map<std::string, qnn::BinaryInfo>& binaries) {
-  for (const auto& [role, binary] : binaries) {
-    if (binary.build_id != m.model.qnn_build)
-      return corrupt(role + ": made by build " + binary.build_id + ", but the manifest says " +
-                     m.model.qnn_build);
-  }
+  for (const auto& [role, binary] : binaries)
+    QHX_RETURN_IF_ERROR(check_origin(binary, m.model).with_context(role));
   const qnn::BinaryInfo& llm = binaries.at("llm");
   const std::size_t deepstacks = count_deepstacks(llm, m.plan.prefill);
-  QHX_RETURN_IF_ERROR(check_text_graph(llm, m, m.plan.prefill, deepstacks).with_context("llm"));
-  QHX_RETURN_IF_ERROR(check_text_graph(llm, m, m.plan.decode, 0).with_context("llm"));
+  QHX_RETURN_IF_ERROR(check_text_graphs(llm, m, deepstacks).with_context("llm"));
+  if (const auto twin = binaries.find("llm emulation"); twin != binaries.end())
+    QHX_RETURN_IF_ERROR(check_text_graphs(twin->second, m, deepstacks).with_context(twin->first));
   QHX_RETURN_IF_ERROR(check_graph(binaries.at("lmhead"), m.plan.lmhead,
                                   {{"x", {1, m.params.hidden}}}, {{"logits", {1, m.params.vocab}}})
                           .with_context("lmhead"));
@@ -125,17 +142,23 @@ Status check_bundle(const fs::path& manifest_file, const qnn::SystemLibrary& sys
   const std::string name = manifest_file.filename().string();
   QHX_RETURN_IF_ERROR(check_file_sizes(m, folder).with_context(name));
   std::map<std::string, qnn::BinaryInfo> binaries;
+  const auto read = [&](const std::string& shown, const std::string& file) -> Status {
+    QHX_ASSIGN_OR_RETURN(const MappedFile binary, MappedFile::open(folder / file));
+    auto info = qnn::read_binary_info(system, binary.bytes());
+    if (!info.ok()) return info.status().with_context(file);
+    binaries[shown] = *std::move(info);
+    return {};
+  };
   for (const char* role : {"llm", "lmhead", "vision"}) {
     const auto file = m.artifacts.contexts.find(role);
     if (file == m.artifacts.contexts.end()) {
       if (std::string_view(role) == "vision" && !m.vision) continue;
       return not_found(name + ": artifacts.contexts." + role + ": missing");
     }
-    QHX_ASSIGN_OR_RETURN(const MappedFile binary, MappedFile::open(folder / file->second));
-    auto info = qnn::read_binary_info(system, binary.bytes());
-    if (!info.ok()) return info.status().with_context(file->second);
-    binaries[role] = *std::move(info);
+    QHX_RETURN_IF_ERROR(read(role, file->second));
   }
+  for (const auto& [role, file] : m.artifacts.emulation)
+    QHX_RETURN_IF_ERROR(read(role + " emulation", file));
   return check_binaries(m, binaries).with_context(name);
 }
 

@@ -1,16 +1,16 @@
 #include "forge/bundle/forge.h"
 
-#include <functional>
+#include <algorithm>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/thread_pool.h"
-#include "forge/arch/lm_head.h"
-#include "forge/arch/text_decoder.h"
-#include "forge/arch/vision_encoder.h"
 #include "forge/bundle/check.h"
+#include "forge/bundle/context_worker.h"
+#include "forge/bundle/contexts.h"
 #include "forge/bundle/manifests.h"
 #include "forge/bundle/output_folder.h"
 #include "forge/bundle/record.h"
@@ -18,37 +18,23 @@
 #include "forge/bundle/tables.h"
 #include "forge/hf/config.h"
 #include "qnn/backend.h"
-#include "qnn/context.h"
 
 namespace qhx::forge {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kEmbedTensor = "model.language_model.embed_tokens.weight";
 // Measured costs, in the time it takes to convert one weight: finalizing and writing it, putting it
 // into a table, and a byte's checksum. Only the progress display depends on them.
 constexpr double kFinishCost = 1.0;
 constexpr double kTableCost = 0.8;
 constexpr double kChecksumCost = 0.15;
-
-// Elements of the tensors that each part of the bundle is made of.
-struct Sizes {
-  double text = 0, vision = 0, head = 0, embed = 0;
-
-  explicit Sizes(const hf::ModelConfig& config) {
-    for (const hf::ExpectedTensor& tensor : hf::expected_tensors(config)) {
-      double count = 1;
-      for (const std::size_t extent : tensor.shape) count *= static_cast<double>(extent);
-      if (tensor.name == kEmbedTensor) {
-        embed = count;
-      } else if (tensor.name != "lm_head.weight") {
-        (tensor.name.starts_with("model.visual.") ? vision : text) += count;
-      }
-    }
-    head = embed;
-  }
-};
+// The same for the vendor's library, by graph: with several rows, with one row, and the lm-head.
+constexpr double kDeviceRowsCost = 17.0, kDeviceRowCost = 7.0, kDeviceHeadCost = 3.0;
+constexpr double kSecondsPerCost = 1e-8;
+// A finalize that takes longer than this many times its expected time will not end.
+constexpr double kPatience = 15.0;
+constexpr double kLeastPatience = 600.0;  // seconds
 
 std::vector<fs::path> input_files(const fs::path& folder) {
   std::vector<fs::path> files;
@@ -83,8 +69,7 @@ class Forge {
     QHX_RETURN_IF_ERROR(open());
     QHX_RETURN_IF_ERROR(check_disk_space());
     plan_work();
-    QHX_ASSIGN_OR_RETURN(OutputFolder folder,
-                         OutputFolder::create(options_.output, options_.force));
+    QHX_ASSIGN_OR_RETURN(OutputFolder folder, open_output());
     QHX_RETURN_IF_ERROR(write_tables(folder.path()));
     QHX_RETURN_IF_ERROR(write_graphs(folder.path()));
     QHX_RETURN_IF_ERROR(write_checksums(folder.path()));
@@ -100,17 +85,16 @@ class Forge {
     QHX_ASSIGN_OR_RETURN(config_, hf::load_config(options_.checkpoint));
     QHX_RETURN_IF_ERROR(validate(options_, config_));
     facts_.model = options_.name.empty() ? model_name(config_) : options_.name;
-    names_.emplace(facts_.model, options_.image);
+    names_.emplace(facts_.model, options_);
+    jobs_ = context_jobs(options_, *names_);
     QHX_RETURN_IF_ERROR(read_tokenizer());
     QHX_ASSIGN_OR_RETURN(hf::Checkpoint checkpoint, hf::Checkpoint::open(options_.checkpoint));
     checkpoint_.emplace(std::move(checkpoint));
     QHX_RETURN_IF_ERROR(hf::validate_tensors(config_, *checkpoint_));
+    weights_.emplace(config_);
     QHX_ASSIGN_OR_RETURN(library_, qnn::BackendLibrary::open(options_.qnn_library));
     QHX_ASSIGN_OR_RETURN(system_, qnn::SystemLibrary::open(options_.system_library));
     facts_.qnn_build = library_->build_id();
-    QHX_ASSIGN_OR_RETURN(backend_,
-                         qnn::Backend::create(library_, {.soc_model = options_.target.soc_model,
-                                                         .threads = options_.threads}));
     return {};
   }
 
@@ -127,12 +111,31 @@ class Forge {
     return {};
   }
 
+  // Work for a device takes minutes to hours, so what is finished is kept for the next run.
+  Result<OutputFolder> open_output() const {
+    if (!options_.target.device()) return OutputFolder::create(options_.output, options_.force);
+    return OutputFolder::resume(options_.output, options_.force,
+                                work_key(options_, *library_, facts_.model, inputs_));
+  }
+
+  double bytes_per_weight() const { return options_.weights == WeightFormat::kW8 ? 1.0 : 2.0; }
+
+  // Weights of all binaries; shared ones are stored once.
+  double stored_weights() const {
+    double sum = 0;
+    for (const ContextJob& job : jobs_)
+      sum += weights_->of(job.kind) * (job.share_weights ? 1 : graphs_in(job));
+    return sum;
+  }
+
+  double graphs_in(const ContextJob& job) const {
+    return job.kind == ContextKind::kText && options_.target.device() && options_.prefill ? 2 : 1;
+  }
+
   Status check_disk_space() const {
-    const Sizes sizes(config_);
-    const double each = options_.weights == WeightFormat::kW8 ? 1.0 : 2.0;
     // Graphs with some room for scales and alignment, the f16 table, and the rest.
     const double needed =
-        (sizes.text + sizes.vision + sizes.head) * each * 1.1 + sizes.embed * 2 + 64.0 * (1 << 20);
+        stored_weights() * bytes_per_weight() * 1.1 + weights_->head * 2 + 64.0 * (1 << 20);
     fs::path place = fs::absolute(options_.output).lexically_normal();
     std::error_code error;
     while (!fs::exists(place, error) && place.has_relative_path()) place = place.parent_path();
@@ -143,16 +146,33 @@ class Forge {
                     std::to_string(space.available / 1000000) + " MB are free");
   }
 
+  // Of finalizing and writing a context, per weight.
+  double finish_cost(const ContextJob& job) const {
+    if (!options_.target.device()) return kFinishCost;
+    if (job.kind == ContextKind::kHead) return kDeviceHeadCost;
+    if (job.kind == ContextKind::kVision) return kDeviceRowsCost;
+    return kDeviceRowCost + (options_.prefill ? kDeviceRowsCost : 0);
+  }
+
+  static const char* stage_name(const ContextJob& job) {
+    switch (job.kind) {
+      case ContextKind::kVision:
+        return "vision encoder";
+      case ContextKind::kText:
+        return "text decoder";
+      case ContextKind::kHead:
+        return "lm-head";
+    }
+    QHX_CHECK(false);
+  }
+
   void plan_work() {
-    const Sizes sizes(config_);
     inputs_ = input_files(options_.checkpoint);
-    work_.plan("tables", sizes.embed * kTableCost);
-    work_.plan("vision encoder", sizes.vision * (1 + kFinishCost));
-    work_.plan("text decoder", sizes.text * (1 + kFinishCost));
-    work_.plan("lm-head", sizes.head * (1 + kFinishCost));
-    const double each = options_.weights == WeightFormat::kW8 ? 1.0 : 2.0;
-    const double bytes = static_cast<double>(total_bytes(inputs_)) + sizes.embed * 2 +
-                         (sizes.text + sizes.vision + sizes.head) * each;
+    work_.plan("tables", weights_->head * kTableCost);
+    for (const ContextJob& job : jobs_)
+      work_.plan(stage_name(job), weights_->of(job.kind) * (1 + finish_cost(job)));
+    const double bytes = static_cast<double>(total_bytes(inputs_)) + weights_->head * 2 +
+                         stored_weights() * bytes_per_weight();
     work_.plan("checksums", bytes * kChecksumCost);
   }
 
@@ -163,54 +183,67 @@ class Forge {
         write_f16_table(*checkpoint_, kEmbedTensor, folder / names_->embed, [&](std::size_t n) {
           return work_.advance(static_cast<double>(n) * kTableCost);
         }));
+    QHX_RETURN_IF_ERROR(write_file(folder / names_->tokenizer, tokenizer_));
+    if (!options_.pictures) return {};
     const std::string patch = "model.visual.patch_embed.proj";
     QHX_RETURN_IF_ERROR(
         write_f32_table(*checkpoint_, patch + ".weight", folder / names_->patch_embed));
     QHX_RETURN_IF_ERROR(
         write_f32_table(*checkpoint_, patch + ".bias", folder / names_->patch_embed_bias));
-    QHX_RETURN_IF_ERROR(
-        write_f32_table(*checkpoint_, "model.visual.pos_embed.weight", folder / names_->pos_embed));
-    return write_file(folder / names_->tokenizer, tokenizer_);
+    return write_f32_table(*checkpoint_, "model.visual.pos_embed.weight",
+                           folder / names_->pos_embed);
   }
 
   Status write_graphs(const fs::path& folder) {
+    for (const ContextJob& job : jobs_) {
+      QHX_RETURN_IF_ERROR(work_.begin_next());
+      const fs::path file = folder / job.file;
+      if (fs::exists(file)) continue;  // of the run that this one takes up again
+      QHX_RETURN_IF_ERROR(options_.target.device() ? write_in_worker(job, file)
+                                                   : write_here(job, file));
+    }
+    return {};
+  }
+
+  Status write_here(const ContextJob& job, const fs::path& file) {
+    if (backend_ == nullptr) {
+      QHX_ASSIGN_OR_RETURN(
+          backend_, qnn::Backend::create(
+                        library_, {.soc_model = 0, .threads = options_.threads, .kernel_target = {}}));
+    }
     const WeightLoader weights(
         *checkpoint_, options_.weights, options_.target.activation, pool_,
         [this](std::size_t elements) { return work_.advance(static_cast<double>(elements)); });
-    QHX_RETURN_IF_ERROR(write_context(folder / names_->vision, false, [&](const auto& context) {
-      return build_vision_encoder(context, config_, weights, patch_grid(options_, config_),
-                                  options_.target.htp)
-          .status();
-    }));
-    QHX_RETURN_IF_ERROR(write_context(folder / names_->llm, true, [&](const auto& context) {
-      return build_text_decoder(context, config_, weights, text_spec()).status();
-    }));
-    return write_context(folder / names_->lmhead, false, [&](const auto& context) {
-      return build_lm_head(context, config_, weights, options_.target.htp).status();
-    });
+    return write_context(job, options_, config_, weights, backend_, file);
   }
 
-  TextDecoderSpec text_spec() const {
-    const bool deepstack = !config_.vision.deepstack_layers.empty();
-    return {.context_rows = options_.context_rows,
-            .graphs = {{prefill_name(options_), prefill_rows(options_), deepstack},
-                       {kDecodeName, 1, false}},
-            .htp = options_.target.htp};
-  }
-
-  using Build = std::function<Status(const std::shared_ptr<qnn::Context>&)>;
-
-  // Builds one context in memory and writes its binary; the context is gone before writing.
-  Status write_context(const fs::path& file, bool share_weights, const Build& build) {
-    QHX_RETURN_IF_ERROR(work_.begin_next());
-    AlignedBuffer binary;
-    {
-      QHX_ASSIGN_OR_RETURN(const std::shared_ptr<qnn::Context> context,
-                           qnn::Context::create(backend_, {.share_weights = share_weights}));
-      QHX_RETURN_IF_ERROR(build(context).with_context(file.filename().string()));
-      QHX_ASSIGN_OR_RETURN(binary, context->serialize().with_context(file.filename().string()));
-    }
-    return write_file(file, binary.bytes());
+  // While the library finalizes it says nothing: progress follows the clock, up to nearly the end.
+  Status write_in_worker(const ContextJob& job, const fs::path& file) {
+    const double weights = weights_->of(job.kind);
+    const double finish = weights * finish_cost(job);
+    const double patience =
+        std::max(kLeastPatience, finish * kSecondsPerCost * kPatience);
+    const WorkerLimits limits{
+        .memory_bytes = options_.memory_limit,
+        .silence = std::chrono::seconds(options_.finalize_timeout != 0
+                                            ? options_.finalize_timeout
+                                            : static_cast<std::uint32_t>(patience))};
+    double loaded = 0, shown = 0;
+    auto last = std::chrono::steady_clock::now();
+    QHX_ASSIGN_OR_RETURN(
+        const std::uint64_t peak,
+        write_context_in_worker(job, options_, file, limits, [&](double amount) {
+          const auto now = std::chrono::steady_clock::now();
+          const std::chrono::duration<double> passed = now - std::exchange(last, now);
+          loaded += amount;
+          if (loaded < weights) return work_.advance(amount);
+          const double step =
+              std::min(passed.count() / kSecondsPerCost, (finish * 0.95 - shown) * 0.1);
+          shown += step;
+          return work_.advance(amount + std::max(step, 0.0));
+        }));
+    worker_peak_ = std::max(worker_peak_, peak);
+    return {};
   }
 
   // Of what was read and of what was written, several files at a time.
@@ -247,12 +280,14 @@ class Forge {
           write_file(folder / file, manifest::print_manifest(manifest).dump(2) + "\n"));
       return check_bundle(folder / file, *system_).with_context("checking the finished bundle");
     };
-    QHX_RETURN_IF_ERROR(
-        write(names_->vlm_manifest, make_vlm_manifest(options_, config_, *names_, facts_)));
+    if (options_.pictures)
+      QHX_RETURN_IF_ERROR(
+          write(names_->vlm_manifest, make_vlm_manifest(options_, config_, *names_, facts_)));
     QHX_RETURN_IF_ERROR(
         write(names_->text_manifest, make_text_manifest(options_, config_, *names_, facts_)));
     work_.finish();
     record_.stages = work_.times();
+    record_.peak_resident_bytes = std::max(peak_resident_bytes(), worker_peak_);
     return write_file(folder / names_->record,
                       print_record(options_, facts_.model, *library_, record_));
   }
@@ -261,10 +296,11 @@ class Forge {
     ForgeReport report;
     report.model = facts_.model;
     report.bundle = options_.output;
-    report.manifests = {names_->vlm_manifest, names_->text_manifest};
+    if (options_.pictures) report.manifests.push_back(names_->vlm_manifest);
+    report.manifests.push_back(names_->text_manifest);
     for (const auto& entry : fs::directory_iterator(folder)) report.bytes += entry.file_size();
     report.stages = work_.times();
-    report.peak_resident_bytes = peak_resident_bytes();
+    report.peak_resident_bytes = std::max(peak_resident_bytes(), worker_peak_);
     return report;
   }
 
@@ -274,6 +310,9 @@ class Forge {
   hf::ModelConfig config_;
   std::string tokenizer_;  // tokenizer.json
   std::optional<BundleNames> names_;
+  std::vector<ContextJob> jobs_;
+  std::optional<ContextWeights> weights_;
+  std::uint64_t worker_peak_ = 0;
   std::optional<hf::Checkpoint> checkpoint_;
   std::vector<fs::path> inputs_;
   std::shared_ptr<const qnn::BackendLibrary> library_;

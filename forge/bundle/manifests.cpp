@@ -84,7 +84,8 @@ Manifest make_common(const ForgeOptions& options, const hf::ModelConfig& config,
   out.artifacts.contexts = {{"llm", names.llm}, {"lmhead", names.lmhead}};
   out.artifacts.embed = names.embed;
   out.artifacts.tokenizer = names.tokenizer;
-  out.plan.prefill = prefill_name(options);
+  if (options.emulation_twin && options.prefill) out.artifacts.emulation = {{"llm", names.llm_emulation}};
+  if (options.prefill) out.plan.prefill = prefill_name(options);
   out.plan.decode = kDecodeName;
   out.plan.lmhead = kLmHeadName;
   out.kv.layout = "head_major";
@@ -95,7 +96,7 @@ Manifest make_common(const ForgeOptions& options, const hf::ModelConfig& config,
 
 void add_generation_steps(Manifest& out) {
   out.plan.steps.push_back(host("mrope"));
-  out.plan.steps.push_back(loop("prefill", out.plan.prefill));
+  if (!out.plan.prefill.empty()) out.plan.steps.push_back(loop("prefill", out.plan.prefill));
   Step decode = loop("decode", out.plan.decode);
   decode.rope = "rope_decode_f16";
   decode.head = "lmhead";
@@ -107,7 +108,9 @@ void add_file_records(Manifest& out, const BundleFacts& facts) {
   const manifest::Artifacts& a = out.artifacts;
   std::vector<std::string> named = {a.embed, a.tokenizer, a.patch_embed, a.patch_embed_bias,
                                     a.pos_embed};
-  for (const auto& [role, file] : a.contexts) named.push_back(file);
+  for (const auto* contexts : {&a.contexts, &a.emulation}) {
+    for (const auto& [role, file] : *contexts) named.push_back(file);
+  }
   for (const std::string& file : named) {
     if (!file.empty()) out.artifacts.files[file] = facts.files.at(file);
   }

@@ -59,9 +59,15 @@ Status validate_context(const ForgeOptions& options, const hf::ModelConfig& conf
 Result<Target> parse_target(std::string_view name) {
   if (name == "cpu") return Target{.name = "cpu"};
   const std::string shown = "target " + std::string(name) + ": ";
-  if (name == "v73" || name == "v75" || name == "v79" || name == "v81")
-    return unsupported(shown + "Hexagon targets are not supported by this build; \"cpu\" is");
-  return invalid_argument(shown + "unknown; this build makes bundles for \"cpu\"");
+  // Architectures and the chip that stands for each.
+  struct Chip {
+    std::uint32_t arch, soc_model;
+  };
+  for (const Chip chip : {Chip{73, 43}, Chip{75, 57}, Chip{79, 69}, Chip{81, 87}}) {
+    const std::string arch = "v" + std::to_string(chip.arch);
+    if (name == arch) return Target{arch, chip.arch, chip.soc_model, QNN_DATATYPE_FLOAT_16, {}};
+  }
+  return invalid_argument(shown + "unknown; expected cpu, v73, v75, v79 or v81");
 }
 
 Result<WeightFormat> parse_weight_format(std::string_view text) {
@@ -91,6 +97,8 @@ std::string to_string(ImageSize size) {
 }
 
 Status validate(const ForgeOptions& options, const hf::ModelConfig& config) {
+  if (options.pictures && !options.prefill)
+    return invalid_argument("--prefill 0: pictures need a prefill graph; add --text-only");
   QHX_RETURN_IF_ERROR(validate_name(options.name));
   QHX_RETURN_IF_ERROR(validate_image(options.image, config.vision));
   return validate_context(options, config);
@@ -119,17 +127,23 @@ std::string model_name(const hf::ModelConfig& config) {
   return "qwen3vl-" + std::to_string(static_cast<long>(rounded)) + (billions ? "b" : "m");
 }
 
-BundleNames::BundleNames(const std::string& model, ImageSize image)
-    : vision("vis_native_" + to_string(image) + ".bin"),
-      llm("llm_shared_" + to_string(image) + ".bin"),
-      lmhead("lmhead_wqo.bin"),
-      embed("embed_f16.bin"),
-      tokenizer("tokenizer.json"),
+BundleNames::BundleNames(const std::string& model, const ForgeOptions& options)
+    : tokenizer("tokenizer.json"),
       patch_embed("vis_patch_embed_f32.bin"),
       patch_embed_bias("vis_patch_embed_bias_f32.bin"),
       pos_embed("vis_pos_embed_f32.bin"),
-      vlm_manifest(model + "-vlm-" + to_string(image) + ".json"),
-      text_manifest(model + "-text-" + to_string(image) + ".json"),
-      record("forge.json") {}
+      record("forge.json") {
+  const std::string size = to_string(options.image);
+  const auto either = [](const std::string& given, const std::string& usual) {
+    return given.empty() ? usual : given;
+  };
+  vision = "vis_native_" + size + ".bin";
+  llm = either(options.files.llm, "llm_shared_" + size + ".bin");
+  llm_emulation = "llm_emulation_" + size + ".bin";
+  lmhead = either(options.files.lmhead, "lmhead_wqo.bin");
+  embed = either(options.files.embed, "embed_f16.bin");
+  vlm_manifest = model + "-vlm-" + size + ".json";
+  text_manifest = model + "-text-" + size + ".json";
+}
 
 }  // namespace qhx::forge

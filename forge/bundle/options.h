@@ -17,8 +17,11 @@ namespace qhx::forge {
 
 // What graphs are built for.
 struct Target {
-  std::string name;             // "cpu"; also the manifest's dsp_arch
+  std::string name;             // "cpu", "v79" …; also the manifest's dsp_arch
+  std::uint32_t dsp_arch = 0;   // 79 …; 0: none
   std::uint32_t soc_model = 0;  // 0: none
+  // For a device: binaries are made by the vendor's library, each in a process of its own.
+  bool device() const { return soc_model != 0; }
   Qnn_DataType_t activation = QNN_DATATYPE_FLOAT_32;
   qnn::HtpGraphOptions htp;  // HTP libraries only
 };
@@ -36,6 +39,11 @@ struct ImageSize {
 Result<ImageSize> parse_image_size(std::string_view text);
 std::string to_string(ImageSize size);  // the same spelling
 
+// Names that differ from the usual ones; empty: they do not.
+struct FileNames {
+  std::string llm, lmhead, embed;
+};
+
 struct ForgeOptions {
   std::filesystem::path checkpoint;  // Hugging Face folder
   std::filesystem::path output;      // folder to make
@@ -44,11 +52,20 @@ struct ForgeOptions {
   ImageSize image;
   std::uint32_t context_rows = 2048;
   std::uint32_t prefill_rows = 0;  // rows of one prefill call; 0: default_prefill_rows()
+  bool prefill = true;             // a prefill graph; without, prompts go through decode
+  bool pictures = true;            // a vision encoder, and a manifest for pictures and text
+  bool emulation_twin = false;     // also files that the emulation on a PC can load
+  FileNames files;
   std::string name;                // of the model; empty: derived from its size
   bool force = false;              // replace a bundle that is there
   std::string qnn_library;         // path of the backend library
   std::string system_library;      // path of the library that reads binaries' metadata
   int threads = 0;                 // 0: as many as the process may use
+  // Device targets: the program that run_context_worker() is the "forge-context" command of, and
+  // what a worker may use.
+  std::string worker_program;
+  std::uint64_t memory_limit = 16'000'000'000;  // bytes, resident
+  std::uint32_t finalize_timeout = 0;           // seconds; 0: by the size of the model
 };
 
 inline constexpr std::uint32_t kDefaultPrefillRows = 320;
@@ -68,8 +85,8 @@ std::string model_name(const hf::ModelConfig& config);
 
 // File names inside the bundle.
 struct BundleNames {
-  explicit BundleNames(const std::string& model, ImageSize image);
-  std::string vision, llm, lmhead, embed, tokenizer, patch_embed, patch_embed_bias, pos_embed;
+  BundleNames(const std::string& model, const ForgeOptions& options);
+  std::string vision, llm, llm_emulation, lmhead, embed, tokenizer, patch_embed, patch_embed_bias, pos_embed;
   std::string vlm_manifest, text_manifest, record;
 };
 

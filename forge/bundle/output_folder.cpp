@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +11,8 @@
 #include <mutex>
 #include <set>
 #include <utility>
+
+#include "base/file.h"
 
 namespace qhx::forge {
 namespace {
@@ -34,6 +37,41 @@ fs::path nearest_existing(fs::path path) {
   std::error_code error;
   while (!fs::exists(path, error) && path.has_relative_path()) path = path.parent_path();
   return path;
+}
+
+constexpr const char* kKeyFile = ".forge-key";
+
+// An exclusive lock on a folder or file that ends with the process, or -1 if another holds it.
+int lock_path(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+  ::close(fd);
+  return -1;
+}
+
+// Temporary folders of `final_path` whose process is gone.
+void remove_abandoned(const fs::path& final_path) {
+  const std::string prefix = final_path.filename().string() + ".tmp-";
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(final_path.parent_path(), error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(prefix) || name.size() != prefix.size() + 6) continue;
+    const int lock = lock_path(entry.path());
+    if (lock < 0) continue;
+    fs::remove_all(entry.path(), error);
+    ::close(lock);
+  }
+}
+
+// Absolute and with its parents made.
+Result<fs::path> prepare(const fs::path& folder, bool replace) {
+  QHX_RETURN_IF_ERROR(check_output(folder, replace));
+  const fs::path final_path = tidy(folder);
+  std::error_code error;
+  fs::create_directories(final_path.parent_path(), error);
+  if (error) return io_error(final_path.parent_path().string() + ": " + error.message());
+  return final_path;
 }
 
 void sync_folder(const fs::path& folder) {
@@ -71,41 +109,74 @@ Status check_output(const fs::path& folder, bool replace) {
   return {};
 }
 
-OutputFolder::OutputFolder(fs::path temporary, fs::path final_path, bool replace)
-    : temporary_(std::move(temporary)), final_(std::move(final_path)), replace_(replace) {
-  const std::lock_guard lock(unfinished_mutex);
-  unfinished().insert(temporary_);
+OutputFolder::OutputFolder(fs::path temporary, fs::path final_path, bool replace, bool keep,
+                           int lock)
+    : temporary_(std::move(temporary)),
+      final_(std::move(final_path)),
+      replace_(replace),
+      keep_(keep),
+      lock_(lock) {
+  const std::lock_guard guard(unfinished_mutex);
+  if (!keep_) unfinished().insert(temporary_);
 }
 
 OutputFolder::OutputFolder(OutputFolder&& other) noexcept
     : temporary_(std::exchange(other.temporary_, {})),
       final_(std::move(other.final_)),
-      replace_(other.replace_) {}
+      replace_(other.replace_),
+      keep_(other.keep_),
+      lock_(std::exchange(other.lock_, -1)) {}
 
 OutputFolder::~OutputFolder() {
-  if (temporary_.empty()) return;
-  const std::lock_guard lock(unfinished_mutex);
-  std::error_code error;
-  fs::remove_all(temporary_, error);
-  unfinished().erase(temporary_);
+  if (!temporary_.empty() && !keep_) {
+    const std::lock_guard guard(unfinished_mutex);
+    std::error_code error;
+    fs::remove_all(temporary_, error);
+    unfinished().erase(temporary_);
+  }
+  if (lock_ >= 0) ::close(lock_);
 }
 
 Result<OutputFolder> OutputFolder::create(const fs::path& folder, bool replace) {
-  QHX_RETURN_IF_ERROR(check_output(folder, replace));
-  const fs::path final_path = tidy(folder);
-  std::error_code error;
-  fs::create_directories(final_path.parent_path(), error);
-  if (error) return io_error(final_path.parent_path().string() + ": " + error.message());
+  QHX_ASSIGN_OR_RETURN(const fs::path final_path, prepare(folder, replace));
+  remove_abandoned(final_path);
   std::string pattern = final_path.string() + ".tmp-XXXXXX";
   if (::mkdtemp(pattern.data()) == nullptr) return errno_error(pattern + ": cannot create");
   ::chmod(pattern.c_str(), 0755);
-  return OutputFolder(pattern, final_path, replace);
+  return OutputFolder(pattern, final_path, replace, false, lock_path(pattern));
+}
+
+Result<OutputFolder> OutputFolder::resume(const fs::path& folder, bool replace,
+                                          std::string_view key) {
+  QHX_ASSIGN_OR_RETURN(const fs::path final_path, prepare(folder, replace));
+  const fs::path partial = final_path.string() + ".partial";
+  std::error_code error;
+  fs::create_directory(partial, error);
+  if (error) return io_error(partial.string() + ": " + error.message());
+  const int lock = lock_path(partial);
+  if (lock < 0)
+    return unsupported(partial.string() + ": another process is making this bundle; wait for it");
+  OutputFolder out(partial, final_path, replace, true, lock);
+  const fs::path key_file = partial / kKeyFile;
+  const auto found = read_file(key_file);
+  const bool go_on = found.ok() && *found == key;
+  for (const auto& entry : fs::directory_iterator(partial, error)) {
+    // Unfinished files of a killed process go in any case.
+    const std::string name = entry.path().filename().string();
+    if (go_on && name.find(".tmp-") == std::string::npos) continue;
+    std::error_code removal;
+    fs::remove_all(entry.path(), removal);
+    if (removal) return io_error(entry.path().string() + ": " + removal.message());
+  }
+  if (!go_on) QHX_RETURN_IF_ERROR(write_file(key_file, key));
+  return out;
 }
 
 Status OutputFolder::commit() {
-  const std::lock_guard lock(unfinished_mutex);
-  sync_folder(temporary_);
+  const std::lock_guard guard(unfinished_mutex);
   std::error_code error;
+  fs::remove(temporary_ / kKeyFile, error);
+  sync_folder(temporary_);
   const bool swap = replace_ && fs::exists(fs::symlink_status(final_, error));
   // Exchanging the two names is one step: there is no moment without a bundle.
   if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, final_.c_str(),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string_view>
 
 #include "base/status.h"
 
@@ -12,32 +13,40 @@ namespace qhx::forge {
 // not remove other files.
 Status check_output(const std::filesystem::path& folder, bool replace);
 
-// Files go to "<folder>.tmp-XXXXXX" beside it, which commit() renames and the destructor removes.
-// Move-only.
+// Files go to a folder beside it, which commit() renames. Move-only.
 class OutputFolder {
  public:
-  // Parents are created as needed.
+  // "<folder>.tmp-XXXXXX", which the destructor removes. Those that killed processes left behind
+  // are removed now. Parents are created as needed.
   static Result<OutputFolder> create(const std::filesystem::path& folder, bool replace);
+  // "<folder>.partial", which stays when the work is broken off, so that a later run goes on with
+  // the files in it. `key` describes the work: files of a run with another key are removed first.
+  // kUnsupported if another process is at it.
+  static Result<OutputFolder> resume(const std::filesystem::path& folder, bool replace,
+                                     std::string_view key);
   OutputFolder(OutputFolder&& other) noexcept;
   OutputFolder& operator=(OutputFolder&&) = delete;
   ~OutputFolder();
 
-  // Where to write until commit().
+  // Where to write until commit(). A file that has its name here is finished: whole files only.
   const std::filesystem::path& path() const { return temporary_; }
 
   // The old folder, if there is one to replace, is removed only after the new one is in its place.
   Status commit();
 
-  // Removes the temporary folders of all objects alive; for a process about to end on a signal,
+  // Removes the folders that destructors would remove; for a process about to end on a signal,
   // from any thread.
   static void remove_unfinished();
 
  private:
-  OutputFolder(std::filesystem::path temporary, std::filesystem::path final_path, bool replace);
+  OutputFolder(std::filesystem::path temporary, std::filesystem::path final_path, bool replace,
+               bool keep, int lock);
 
   std::filesystem::path temporary_;
   std::filesystem::path final_;
   bool replace_;
+  bool keep_;  // the folder stays if there is no commit
+  int lock_;   // descriptor whose lock says that a process is at work here; the lock ends with it
 };
 
 }  // namespace qhx::forge

@@ -49,6 +49,54 @@ TEST_F(Output, IsGoneWithoutCommit) {
   EXPECT_THAT(folder_.names(), IsEmpty());
 }
 
+TEST_F(Output, WhatAKilledProcessLeftIsRemoved) {
+  ASSERT_EXIT(
+      {
+        auto output = OutputFolder::create(out_, false);
+        put(output->path() / "a", "1");
+        ::_exit(7);
+      },
+      ::testing::ExitedWithCode(7), "");
+  EXPECT_THAT(folder_.names(), ::testing::SizeIs(1));
+  auto output = OutputFolder::create(out_, false);
+  ASSERT_TRUE(output.ok()) << output.status();
+  EXPECT_THAT(names_in(output->path()), IsEmpty());
+  EXPECT_THAT(folder_.names(), ::testing::SizeIs(1));
+  // That of a process at work stays.
+  auto beside = OutputFolder::create(out_, false);
+  ASSERT_TRUE(beside.ok()) << beside.status();
+  EXPECT_THAT(folder_.names(), ::testing::SizeIs(2));
+}
+
+TEST_F(Output, BrokenOffWorkIsTakenUpAgain) {
+  {
+    auto output = OutputFolder::resume(out_, false, "key 1");
+    ASSERT_TRUE(output.ok()) << output.status();
+    put(output->path() / "a", "1");
+    put(output->path() / "b.tmp-XYZ123", "half");
+    EXPECT_THAT(OutputFolder::resume(out_, false, "key 1").status().message(),
+                HasSubstr("another process"));
+  }
+  auto again = OutputFolder::resume(out_, false, "key 1");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(fs::exists(again->path() / "a"));
+  EXPECT_FALSE(fs::exists(again->path() / "b.tmp-XYZ123"));
+  ASSERT_TRUE(again->commit().ok());
+  EXPECT_THAT(folder_.names(), ElementsAre("bundle"));
+  EXPECT_THAT(names_in(out_), ElementsAre("a"));
+}
+
+TEST_F(Output, OtherWorkDoesNotTakeItsFiles) {
+  {
+    auto output = OutputFolder::resume(out_, false, "key 1");
+    ASSERT_TRUE(output.ok()) << output.status();
+    put(output->path() / "a", "1");
+  }
+  auto other = OutputFolder::resume(out_, false, "key 2");
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_FALSE(fs::exists(other->path() / "a"));
+}
+
 TEST_F(Output, RemoveUnfinishedTakesItAway) {
   ASSERT_EXIT(
       {

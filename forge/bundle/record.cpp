@@ -17,6 +17,25 @@ std::string utc_now() {
   return text;
 }
 
+nlohmann::ordered_json describe_library(const qnn::BackendLibrary& library) {
+  return {{"file", std::filesystem::path(library.path()).filename().string()},
+          {"provider", library.provider()},
+          {"build", library.build_id()},
+          {"core_api", qnn::to_string(library.api_version().coreApiVersion)}};
+}
+
+nlohmann::ordered_json describe_options(const ForgeOptions& options, const std::string& model) {
+  return {{"target", options.target.name},
+          {"soc_model", options.target.soc_model},
+          {"weights", name(options.weights)},
+          {"image", {options.image.width, options.image.height}},
+          {"ctx", options.context_rows},
+          {"prefill", options.prefill ? prefill_rows(options) : 0},
+          {"pictures", options.pictures},
+          {"emulation_twin", options.emulation_twin},
+          {"name", model}};
+}
+
 double tenths(double seconds) { return std::round(seconds * 10) / 10; }
 
 }  // namespace
@@ -32,16 +51,8 @@ std::string print_record(const ForgeOptions& options, const std::string& model,
   nlohmann::ordered_json json;
   json["qhexrt"] = QHX_VERSION;
   json["made"] = utc_now();
-  json["library"] = {{"file", std::filesystem::path(library.path()).filename().string()},
-                     {"provider", library.provider()},
-                     {"build", library.build_id()},
-                     {"core_api", qnn::to_string(library.api_version().coreApiVersion)}};
-  json["options"] = {{"target", options.target.name},
-                     {"weights", name(options.weights)},
-                     {"image", {options.image.width, options.image.height}},
-                     {"ctx", options.context_rows},
-                     {"prefill", prefill_rows(options)},
-                     {"name", model}};
+  json["library"] = describe_library(library);
+  json["options"] = describe_options(options, model);
   for (const auto& [file, input] : record.inputs)
     json["inputs"][file] = {{"bytes", input.bytes}, {"sha256", input.sha256}};
   double total = 0;
@@ -50,8 +61,24 @@ std::string print_record(const ForgeOptions& options, const std::string& model,
     total += stage.seconds;
   }
   json["seconds"] = tenths(total);
-  json["peak_resident_bytes"] = peak_resident_bytes();
+  json["peak_resident_bytes"] = record.peak_resident_bytes;
   return json.dump(2) + "\n";
+}
+
+std::string work_key(const ForgeOptions& options, const qnn::BackendLibrary& library,
+                     const std::string& model,
+                     const std::vector<std::filesystem::path>& inputs) {
+  nlohmann::ordered_json json;
+  json["qhexrt"] = QHX_VERSION;
+  json["library"] = describe_library(library);
+  json["options"] = describe_options(options, model);
+  for (const std::filesystem::path& input : inputs) {
+    std::error_code error;
+    json["inputs"][input.filename().string()] = {
+        std::filesystem::file_size(input, error),
+        std::filesystem::last_write_time(input, error).time_since_epoch().count()};
+  }
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace qhx::forge

@@ -19,11 +19,17 @@ struct InputFile {
 struct ForgeRecord {
   std::map<std::string, InputFile> inputs;  // by file name
   std::vector<StageTime> stages;
+  std::uint64_t peak_resident_bytes = 0;  // of the process that needed most
 };
 
 // The document's text. Paths of the machine stay out of it: names of files only.
 std::string print_record(const ForgeOptions& options, const std::string& model,
                          const qnn::BackendLibrary& library, const ForgeRecord& record);
+
+// What the work depends on: two runs with the same key make the same files. Inputs are known by
+// name, size and time of change.
+std::string work_key(const ForgeOptions& options, const qnn::BackendLibrary& library,
+                     const std::string& model, const std::vector<std::filesystem::path>& inputs);
 
 // The largest resident memory of this process so far, in bytes.
 std::uint64_t peak_resident_bytes();

@@ -101,7 +101,11 @@ void ThreadPool::worker_main() {
       if (stopping_) return;
     }
     work_on_current_job();
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      // Through the mutex, so that the caller is either not yet looking or already asleep.
+      { const std::lock_guard lock(mutex_); }
+      done_.notify_one();
+    }
   }
 }
 
@@ -119,11 +123,10 @@ void ThreadPool::run_erased(std::size_t count, Function function, void* context)
   wake_.notify_all();
   work_on_current_job();
   // Every worker must have left the job before its description may change.
-  if (spin_until([&] { return busy_.load(std::memory_order_acquire) == 0; }, kPatience)) return;
-  for (int busy = busy_.load(std::memory_order_acquire); busy != 0;
-       busy = busy_.load(std::memory_order_acquire)) {
-    busy_.wait(busy, std::memory_order_acquire);
-  }
+  const auto done = [&] { return busy_.load(std::memory_order_acquire) == 0; };
+  if (spin_until(done, kPatience)) return;
+  std::unique_lock lock(mutex_);
+  done_.wait(lock, done);
 }
 
 }  // namespace qhx

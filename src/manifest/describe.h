@@ -87,16 +87,24 @@ inline bool contradicts(const FileRecord& first, const FileRecord& second) {
          (!first.sha256.empty() && first.sha256 != second.sha256);
 }
 
+// Context binaries by role. What an entry tells of its file goes to the records of all files.
 template <class V>
-void describe_artifacts(V& v, Artifacts& a) {
-  v.each("contexts", a.contexts, [&a](V& entry, std::string& file) {
+void describe_contexts(V& v, const char* key, std::map<std::string, std::string>& contexts,
+                       std::map<std::string, FileRecord>& files) {
+  v.each(key, contexts, [&files](V& entry, std::string& file) {
     entry.required_path("bin", file);
-    FileRecord& record = a.files[file];
+    FileRecord& record = files[file];
     const FileRecord before = record;
     entry.integer("bytes", record.bytes, kAnyU64);
     entry.sha256("sha256", record.sha256);
     if (contradicts(before, record)) entry.fail("differs from what another role says of the file");
   });
+}
+
+template <class V>
+void describe_artifacts(V& v, Artifacts& a) {
+  describe_contexts(v, "contexts", a.contexts, a.files);
+  describe_contexts(v, "emulation", a.emulation, a.files);
   v.path("embed", a.embed);
   v.path("tokenizer", a.tokenizer);
   v.path("patch_embed", a.patch_embed);
@@ -104,8 +112,10 @@ void describe_artifacts(V& v, Artifacts& a) {
   v.path("pos_embed", a.pos_embed);
   if constexpr (V::kWrites) {
     // What the contexts' entries have told is not told again; the writer works on a copy.
-    for (const auto& [role, file] : a.contexts) {
-      if (a.files[file].block_xxh3.empty()) a.files.erase(file);
+    for (const auto* contexts : {&a.contexts, &a.emulation}) {
+      for (const auto& [role, file] : *contexts) {
+        if (a.files[file].block_xxh3.empty()) a.files.erase(file);
+      }
     }
     std::erase_if(a.files, [](const auto& item) { return item.second == FileRecord{}; });
   }

@@ -81,7 +81,10 @@ struct FileRecord {
 
 struct Artifacts {
   std::map<std::string, std::string>
-      contexts;       // role ("vision", "llm", "lmhead") -> file; JSON {role: {"bin": file}}
+      contexts;  // role ("vision", "llm", "lmhead") -> file; JSON {role: {"bin": file}}
+  // Files with the same graphs for libraries that run them in emulation and cannot load those of
+  // `contexts`; only roles that need one.
+  std::map<std::string, std::string> emulation;
   std::string embed;  // f16 [vocab, hidden]
   std::string tokenizer;
   std::string
@@ -158,6 +161,7 @@ Result<Manifest> parse_manifest(std::string_view json, std::string_view name);
 Result<Manifest> load_manifest(const std::filesystem::path& path);
 
 // Every file that the artifacts name, with the key that names it: "artifacts.contexts.llm.bin" …
+// Not those for emulation, which a device does without.
 std::vector<std::pair<std::string, std::string>> named_files(const Artifacts& artifacts);
 
 // The document for a manifest: `source` with every typed field written over it. parse(print(m)) ==

@@ -26,6 +26,7 @@ const char* const kFull = R"json({
              "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.1], "hidden": 48, "position_grid": 9},
   "artifacts": {
     "contexts": {"llm": {"bin": "llm.bin", "bytes": 10, "sha256": "", "note": "kept"}, "lmhead": {"bin": "sub/h.bin"}},
+    "emulation": {"llm": {"bin": "llm_x86.bin", "bytes": 11}},
     "embed": "e.bin", "tokenizer": "tokenizer.json", "patch_embed": "p.bin", "patch_embed_bias": "b.bin",
     "pos_embed": "q.bin",
     "files": {"e.bin": {"bytes": 65536, "block_bytes": 40000, "block_xxh3": ["00000000000000ff", "fedcba9876543210"]}}},
@@ -71,6 +72,8 @@ TEST(Manifest, ReadsEveryKey) {
   EXPECT_EQ(m.vision->pad, (std::array<std::uint8_t, 3>{1, 2, 255}));
   EXPECT_EQ(m.vision->std[2], 0.1f);
   EXPECT_EQ(m.artifacts.contexts.at("lmhead"), "sub/h.bin");
+  EXPECT_EQ(m.artifacts.emulation.at("llm"), "llm_x86.bin");
+  EXPECT_EQ(m.artifacts.files.at("llm_x86.bin").bytes, 11u);
   EXPECT_EQ(m.artifacts.files.at("llm.bin").bytes, 10u);
   EXPECT_EQ(m.artifacts.files.at("e.bin").block_xxh3[1], 0xfedcba9876543210u);
   EXPECT_EQ(m.artifacts.files.count("sub/h.bin"), 0u);

@@ -14,7 +14,7 @@ namespace {
 Status explain(Status status, const BackendLibrary& library, std::uint32_t soc_model) {
   if (status.ok() || library.backend_id() != kHtpBackendId) return status;
   const std::string hint =
-      device_hint(library.is_emulation(), soc_model, std::getenv("ADSP_LIBRARY_PATH"));
+      device_hint(library.emulates_device(), soc_model, std::getenv("ADSP_LIBRARY_PATH"));
   return {status.code(), status.message() + "; " + hint};
 }
 

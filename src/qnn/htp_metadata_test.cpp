@@ -120,13 +120,5 @@ TEST(Library, MissingOnesOfTheVendorSayHowToGetThem) {
               Not(HasSubstr("pip install")));
 }
 
-TEST(Library, VendorsFolderFromTheEnvironment) {
-  ::unsetenv("QHX_QNN_DIR");
-  EXPECT_EQ(vendor_library("libQnnSystem.so"), "libQnnSystem.so");
-  ::setenv("QHX_QNN_DIR", "/opt/qnn", 1);
-  EXPECT_EQ(vendor_library("libQnnSystem.so"), "/opt/qnn/libQnnSystem.so");
-  ::unsetenv("QHX_QNN_DIR");
-}
-
 }  // namespace
 }  // namespace qhx::qnn

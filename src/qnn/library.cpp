@@ -80,10 +80,9 @@ std::string BackendLibrary::build_id() const {
 }
 
 bool BackendLibrary::is_qhx_cpu() const { return provider() == "QHX_CPU"; }
-
-bool BackendLibrary::is_emulation() const {
+bool BackendLibrary::emulates_device() const {
 #if defined(__x86_64__)
-  return backend_id() == kHtpBackendId;
+  return !is_qhx_cpu();
 #else
   return false;
 #endif
@@ -108,12 +107,6 @@ std::string backend_name(std::uint32_t backend_id) {
   return std::to_string(backend_id);
 }
 
-std::string vendor_library(const std::string& file_name) {
-  const char* folder = std::getenv("QHX_QNN_DIR");
-  if (folder == nullptr || *folder == '\0') return file_name;
-  return (fs::path(folder) / file_name).string();
-}
-
 std::string libraries_to_give(bool cpu_binary) {
   return cpu_binary ? "give libQhxCpu.so for both libraries"
                     : "give libQnnHtp.so and libQnnSystem.so";
@@ -122,8 +115,9 @@ std::string libraries_to_give(bool cpu_binary) {
 std::string how_to_get(const std::string& path) {
   if (!fs::path(path).filename().string().starts_with("libQnn")) return "";
 #if defined(__x86_64__)
-  return "the QNN libraries for a PC come with `pip install onnxruntime-qnn` (folder "
-         "site-packages/onnxruntime_qnn) or the QAIRT SDK: give the library's full path";
+  return "the QNN libraries for a PC come with `qhx forge --get-qnn`, `pip install "
+         "onnxruntime-qnn` (folder site-packages/onnxruntime_qnn) or the QAIRT SDK: give the "
+         "library's full path";
 #else
   return "the QNN libraries for devices come with the QAIRT SDK (lib/aarch64-*) or the Python "
          "package qnnruntime: put them into a folder of LD_LIBRARY_PATH or give the full path";

@@ -54,7 +54,7 @@ class BackendLibrary {
   bool is_qhx_cpu() const;
   // An HTP library on a PC: it executes the binaries of every chip, slowly, and checks neither arch
   // nor SoC.
-  bool is_emulation() const;
+  bool emulates_device() const;
 
  private:
   BackendLibrary(SharedObject object, const QnnInterface_t* interface)
@@ -81,12 +81,6 @@ class SystemLibrary {
 };
 
 std::string to_string(const Qnn_Version_t& version);  // "2.40.0"
-
-// Where one of the vendor's libraries is: in the folder $QHX_QNN_DIR, if that is set, else the bare
-// name for the loader to find.
-std::string vendor_library(const std::string& file_name);
-// The vendor's system library, which reads what its backends write.
-inline constexpr const char* kVendorSystemLibrary = "libQnnSystem.so";
 
 // Which libraries run binaries of our own CPU library, or those of a Hexagon.
 std::string libraries_to_give(bool cpu_binary);

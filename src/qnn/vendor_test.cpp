@@ -264,11 +264,11 @@ TEST_F(VendorLibrary, CutBinariesAreNoContextBinaries) {
 TEST_F(VendorLibrary, UnknownSocIsRefused) {
   const std::string message = Backend::create(library_, {.soc_model = 23}).status().message();
   EXPECT_THAT(message, HasSubstr("14001"));
-  EXPECT_THAT(message, HasSubstr(library_->is_emulation() ? "69 (v79)" : "ADSP_LIBRARY_PATH"));
+  EXPECT_THAT(message, HasSubstr(library_->emulates_device() ? "69 (v79)" : "ADSP_LIBRARY_PATH"));
 }
 
 TEST_F(VendorLibrary, TellsItsDevice) {
-  if (!library_->is_emulation()) GTEST_SKIP() << "a device of any kind";
+  if (!library_->emulates_device()) GTEST_SKIP() << "a device of any kind";
   // The default of the emulation, in the form in which devices answer.
   const DeviceInfo device = read_device_info(*library_);
   EXPECT_EQ(device.soc_model, 30u);

@@ -110,8 +110,8 @@ Status check_sharing(const BinaryInfo& info, const Target& target) {
   if (!target.emulation || !qnn::may_share_weights(info)) return {};
   return unsupported("shared weights: " + target.library + " in emulation cannot load " +
                      std::to_string(info.graphs.size()) +
-                     " graphs over shared weights; run the bundle on its device, or make one "
-                     "whose graphs have weights of their own");
+                     " graphs over shared weights; run the bundle on its device, or make it again "
+                     "with \"qhx forge --emulation-twin\"");
 }
 
 }  // namespace
@@ -120,7 +120,7 @@ Target make_target(const qnn::BackendLibrary& library) {
   Target target{.library = library.path(),
                 .build_id = library.build_id(),
                 .backend_id = library.backend_id(),
-                .emulation = library.is_emulation()};
+                .emulation = library.emulates_device()};
   if (!target.emulation) target.device = qnn::read_device_info(library);
   return target;
 }

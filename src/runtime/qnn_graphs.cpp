@@ -68,12 +68,16 @@ Status QnnGraphs::read_binaries(const Manifest& manifest, const BundleFiles& fil
                                 const qnn::BackendLibrary& library) {
   if (manifest.artifacts.contexts.empty())
     return unsupported("artifacts.contexts: the manifest names no context binary");
-  for (const auto& [role, file] : manifest.artifacts.contexts) {
-    const std::string key = "artifacts.contexts." + role + ".bin";
+  const auto& twins = manifest.artifacts.emulation;
+  for (const auto& [role, on_device] : manifest.artifacts.contexts) {
+    const bool twin = library.emulates_device() && twins.contains(role);
+    const std::string& file = twin ? twins.at(role) : on_device;
+    const std::string key = (twin ? "artifacts.emulation." : "artifacts.contexts.") + role + ".bin";
     // Emulation loads a binary with a flipped bit without a word, and takes far longer than a hash.
-    if (library.is_emulation()) QHX_RETURN_IF_ERROR(files.verify(file, key));
+    if (library.emulates_device()) QHX_RETURN_IF_ERROR(files.verify(file, key));
     auto binary = std::make_unique<Binary>();
     binary->role = role;
+    binary->file_name = file;
     QHX_ASSIGN_OR_RETURN(binary->file, files.map(file, key));
     const bool for_cpu_library = qnn::is_qhx_cpu_binary(binary->file.bytes());
     if (for_cpu_library && !library.is_qhx_cpu()) {
@@ -94,12 +98,11 @@ Status QnnGraphs::check_binaries(const Manifest& manifest, Target& target,
                                  const LoadOptions& options) {
   if (target.emulation) target.device = choose_emulated(manifest.model, binaries_[0]->info);
   for (const auto& binary : binaries_) {
-    const std::string& file = manifest.artifacts.contexts.at(binary->role);
     std::vector<std::string> notes;
     QHX_RETURN_IF_ERROR(
         check_binary(manifest.model, binary->info, target, options.allow_arch_mismatch, notes)
-            .with_context(file));
-    for (const std::string& note : notes) notes_.push_back(file + ": " + note);
+            .with_context(binary->file_name));
+    for (const std::string& note : notes) notes_.push_back(binary->file_name + ": " + note);
   }
   return {};
 }

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from errors import CORRUPT, INVALID, IO, NOT_FOUND, UNSUPPORTED, edit
-from loading import EMULATION, Faults
+from loading import EMULATION, Faults, fake_binary
 
 
 class Inspector(Faults):
@@ -116,10 +116,12 @@ def no_bundles(d: Inspector):
     d.check("an empty file", d.inspect("--system", d.cpu_library, zeros), CORRUPT, [], ["empty.bin"])
     d.check("a system library that is none", d.inspect("--system", "libm.so.6", d.cpu_bundle / "lmhead_wqo.bin"),
             UNSUPPORTED, [], ["libm.so.6"])
-    vendor = {**os.environ, "QHX_QNN_DIR": str(empty)}
-    result = subprocess.run([d.program.parent / "qhx", "inspect", d.bundle / "lmhead_wqo.bin"], capture_output=True, env=vendor)
-    d.check("a binary of another library", result, NOT_FOUND, [], ["libQnnSystem.so", "--system", "QHX_QNN_DIR", "package"
-                                                                    if not EMULATION else "pip install onnxruntime-qnn"])
+    nowhere = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "QNN_SDK_ROOT")}
+    nowhere.update({key: str(empty) for key in ("QHX_QNN_DIR", "HOME", "XDG_CACHE_HOME")})
+    result = subprocess.run([d.program.parent / "qhx", "inspect", d.bundle / "lmhead_wqo.bin"], capture_output=True, env=nowhere)
+    if not list(Path("/usr").glob("*/lib/python3*/*-packages/onnxruntime_qnn")) and not list(
+            Path("/usr/lib").glob("python3*/*-packages/onnxruntime_qnn")):
+        d.check("a binary of another library", result, NOT_FOUND, [], ["--system", "QHX_QNN_DIR", "onnxruntime-qnn"])
     d.check("a pipe", d.inspect("/dev/null"), IO)
 
 
@@ -138,6 +140,21 @@ def other_libraries(d: Inspector):
     text = result.stdout.decode()
     d.check("HTP bundle as text", result, 0, ["arch v79, SoC 69" in text,
                                               "O3, VTCM 8 MiB, DLBC on, HVX threads 4, spill 0.0 kB" in text])
+    twin = Path(tempfile.mkdtemp(dir=d.work))
+    for file in d.bundle.iterdir():
+        os.link(file, twin / file.name)
+    name = "llm_shared_512.bin"
+    d.put(twin, name, fake_binary([d.all_graphs["decode_1"], d.all_graphs["prefill_320"]], shared=1000))
+    (twin / "twin.bin").write_bytes((d.bundle / name).read_bytes())
+    edit(twin / d.manifest, lambda m: m["artifacts"].update(emulation={"llm": {"bin": "twin.bin"}}))
+    result, report = d.json("--system", d.library, "--lib", d.library, twin)
+    contexts = {c["file"]: c for c in report["contexts"]}
+    d.check("a twin for emulation", result, 0, [
+        contexts["twin.bin"]["for_emulation"], not contexts[name]["for_emulation"],
+        contexts[name]["graphs"][0]["htp"]["shared_weight_bytes"] == 1000])
+    os.unlink(twin / "twin.bin")
+    result, report = d.json("--system", d.library, twin)
+    d.check("a bundle on a device, without its twin", result, 0, [len(report["contexts"]) == 2])
     result, report = d.json("--lib", d.library, d.cpu_bundle)
     d.check("a library for another backend", result, UNSUPPORTED, [not any(c["accepted"] for c in report["contexts"])],
             ["QHX_CPU", "HTP"])

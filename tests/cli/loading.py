@@ -136,7 +136,10 @@ def shared_weights(d: Faults):
     d.works("two graphs with weights of their own", d.args(folder, n="1"))
     d.put(folder, "llm_shared_512.bin", fake_binary(both, shared=1000))
     if EMULATION:
-        d.refuses("shared weights in emulation", UNSUPPORTED, d.args(folder), ["shared weights", "on its device"])
+        d.refuses("shared weights in emulation", UNSUPPORTED, d.args(folder), ["shared weights", "--emulation-twin"])
+        (folder / "twin.bin").write_bytes(fake_binary(both))
+        edit(folder / d.manifest, lambda m: m["artifacts"].update(emulation={"llm": {"bin": "twin.bin"}}))
+        d.works("a twin with weights of its own", d.args(folder, n="1"))
     else:
         d.works("shared weights on a device", d.args(folder, n="1"))
 

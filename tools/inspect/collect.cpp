@@ -101,21 +101,42 @@ void ask(ContextFacts& context, const manifest::Model& model, runtime::Target ta
 
 Status ask_library(Report& report, const std::string& path) {
   QHX_ASSIGN_OR_RETURN(const auto library, qnn::BackendLibrary::open(path));
-  report.library =
-      LibraryFacts{path, library->provider(), library->build_id(),
-                   qnn::to_string(library->api_version().coreApiVersion), library->is_emulation()};
+  report.library = LibraryFacts{path, library->provider(), library->build_id(),
+                                qnn::to_string(library->api_version().coreApiVersion),
+                                library->emulates_device()};
   const runtime::Target target = runtime::make_target(*library);
   for (ContextFacts& context : report.contexts) {
     if (!report.is_bundle) ask(context, {}, target, context.info);
     for (const ManifestFacts& m : report.manifests) {
-      const auto& named = m.manifest.artifacts.contexts;
-      const auto names_it = [&](const auto& item) { return item.second == context.file; };
-      if (std::none_of(named.begin(), named.end(), names_it)) continue;
-      const ContextFacts* first = find(report, named.begin()->second);
-      ask(context, m.manifest.model, target, first->info);
+      std::map<std::string, std::string> loaded = m.manifest.artifacts.contexts;
+      for (const auto& [role, file] : m.manifest.artifacts.emulation) {
+        if (target.emulation) loaded[role] = file;
+      }
+      const auto is_it = [&](const auto& item) { return item.second == context.file; };
+      if (std::none_of(loaded.begin(), loaded.end(), is_it)) continue;
+      const ContextFacts* first = find(report, loaded.begin()->second);
+      ask(context, m.manifest.model, target, first != nullptr ? first->info : context.info);
     }
   }
   return {};
+}
+
+struct Roles {
+  std::set<std::string> names;
+  bool for_emulation = false;
+};
+
+// By file.
+std::map<std::string, Roles> find_contexts(const Report& report) {
+  std::map<std::string, Roles> found;
+  for (const ManifestFacts& m : report.manifests) {
+    for (const auto& [role, file] : m.manifest.artifacts.contexts) found[file].names.insert(role);
+    for (const auto& [role, file] : m.manifest.artifacts.emulation) {
+      found[file].names.insert(role);
+      found[file].for_emulation = true;
+    }
+  }
+  return found;
 }
 
 Status collect_bundle(Report& report, const Options& options, SystemLibraries& systems) {
@@ -132,14 +153,13 @@ Status collect_bundle(Report& report, const Options& options, SystemLibraries& s
     return not_found(options.path.string() +
                      ": holds no manifest (a .json file with \"schema_version\"): no bundle");
   std::set<std::string> named;
-  std::map<std::string, std::vector<std::string>> contexts;  // file -> roles
   for (const ManifestFacts& m : report.manifests) {
     for (const auto& [key, file] : manifest::named_files(m.manifest.artifacts)) named.insert(file);
-    for (const auto& [role, file] : m.manifest.artifacts.contexts) {
-      std::vector<std::string>& roles = contexts[file];
-      if (std::find(roles.begin(), roles.end(), role) == roles.end()) roles.push_back(role);
+    for (const auto& [role, file] : m.manifest.artifacts.emulation) {
+      if (names.contains(file)) named.insert(file);  // a device does without
     }
   }
+  const std::map<std::string, Roles> contexts = find_contexts(report);
   names.insert(named.begin(), named.end());
   for (const std::string& name : names) {
     FileFacts& file =
@@ -155,7 +175,8 @@ Status collect_bundle(Report& report, const Options& options, SystemLibraries& s
       facts = read_context(*path_inside(folder, name), name, systems);
     else
       facts.status = file.status;
-    facts.roles = context->second;
+    facts.roles.assign(context->second.names.begin(), context->second.names.end());
+    facts.for_emulation = context->second.for_emulation;
     report.contexts.push_back(std::move(facts));
   }
   for (ManifestFacts& m : report.manifests) add_need(report, m);

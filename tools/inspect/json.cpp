@@ -84,7 +84,10 @@ ordered_json memory_json(const std::optional<runtime::MemoryNeed>& need) {
 }
 
 ordered_json context_json(const ContextFacts& context, bool asked) {
-  ordered_json out = {{"file", context.file}, {"roles", context.roles}, {"bytes", context.bytes}};
+  ordered_json out = {{"file", context.file},
+                      {"roles", context.roles},
+                      {"for_emulation", context.for_emulation},
+                      {"bytes", context.bytes}};
   out["error"] = error_of(context.status);
   if (!context.status.ok()) return out;
   const qnn::BinaryInfo& info = context.info;

@@ -39,6 +39,7 @@ struct FileFacts {
 struct ContextFacts {
   std::string file;
   std::vector<std::string> roles;  // in the manifests
+  bool for_emulation = false;      // stands in for another on a PC
   std::uint64_t bytes = 0;
   qnn::BinaryInfo info;
   std::uint64_t kv_bytes_per_token = 0;  // 0: no cache

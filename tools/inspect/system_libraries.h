@@ -13,9 +13,9 @@ namespace qhx::inspect {
 class SystemLibraries {
  public:
   // `given` reads every binary if it is not empty. Else `cpu` reads those of the CPU library, and
-  // the vendor's library the others: the one beside `backend` if there is one, or where
-  // qnn::vendor_library() says.
-  SystemLibraries(std::string given, std::string cpu, const std::string& backend);
+  // the vendor's library the others: the one beside `backend` if there is one, or the installed
+  // one.
+  SystemLibraries(std::string given, std::string cpu, std::string backend);
 
   Result<std::shared_ptr<const qnn::SystemLibrary>> for_binary(std::span<const std::byte> binary);
 
@@ -25,8 +25,10 @@ class SystemLibraries {
     std::shared_ptr<const qnn::SystemLibrary> library;
   };
   static Result<std::shared_ptr<const qnn::SystemLibrary>> open(Slot& slot);
+  Result<std::shared_ptr<const qnn::SystemLibrary>> open_vendor();
 
   Slot given_, cpu_, vendor_;
+  std::string backend_;
 };
 
 }  // namespace qhx::inspect

@@ -121,8 +121,9 @@ std::string graph_text(const qnn::GraphInfo& graph, bool is_htp) {
 std::string context_text(const ContextFacts& context, const Report& report) {
   std::string roles;
   for (const std::string& role : context.roles) roles += (roles.empty() ? " (" : ", ") + role;
-  std::string text =
-      "context " + tools::one_line(context.file + roles) + (roles.empty() ? "" : ")") + "\n";
+  std::string text = "context " + tools::one_line(context.file + roles) +
+                     (roles.empty() ? "" : ")") + (context.for_emulation ? ", for emulation" : "") +
+                     "\n";
   if (!context.status.ok())
     return text + "  UNREADABLE: " + tools::one_line(context.status.message()) + "\n\n";
   const qnn::BinaryInfo& info = context.info;

@@ -6,7 +6,7 @@
 set -euo pipefail
 
 libraries=(nlohmann-json3-dev libcli11-dev libssl-dev libxxhash-dev libutf8proc-dev
-           libturbojpeg0-dev libpng-dev libwebp-dev libgif-dev libgtest-dev libgmock-dev)
+           libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libgtest-dev libgmock-dev)
 packages=(g++ cmake ninja-build ccache pkg-config python3 python3-venv fonts-dejavu-core "${libraries[@]}")
 
 case "${1:-}" in
@@ -14,7 +14,7 @@ case "${1:-}" in
   arm64)
     packages+=(g++-aarch64-linux-gnu qemu-user)
     # Header-only packages serve both architectures.
-    packages+=(libssl-dev:arm64 libxxhash-dev:arm64 libutf8proc-dev:arm64 libturbojpeg0-dev:arm64 libpng-dev:arm64
+    packages+=(libstdc++6:arm64 libssl-dev:arm64 libxxhash-dev:arm64 libutf8proc-dev:arm64 libjpeg62-turbo-dev:arm64 libpng-dev:arm64
                libwebp-dev:arm64 libgif-dev:arm64 libgtest-dev:arm64 libgmock-dev:arm64)
     ;;
   fuzz) packages+=(clang-14 libclang-rt-14-dev llvm-14) ;;

@@ -5,6 +5,25 @@
 namespace qhx::cpu {
 namespace {
 
+// Takes the norm of rows away from `x`, which then holds what the norm read. The norm may have seen
+// its rows in another shape: a view between them stays, and now views its input. Returns the norm,
+// or null if there is none that only `x` needs.
+const Node* take_row_norm(Graph& graph, const Uses& uses, int& x) {
+  if (!uses.read_once(x)) return nullptr;
+  if (const Node* norm = uses.producer(x, "RmsNorm")) {
+    x = norm->inputs[0];
+    return norm;
+  }
+  const Node* view = uses.producer(x, "Reshape");
+  if (view == nullptr || !uses.read_once(view->inputs[0])) return nullptr;
+  const Node* norm = uses.producer(view->inputs[0], "RmsNorm");
+  if (norm == nullptr ||
+      tensor_at(graph, norm->inputs[0]).dims.back() != tensor_at(graph, x).dims.back())
+    return nullptr;
+  graph.nodes[static_cast<std::size_t>(view - graph.nodes.data())].inputs[0] = norm->inputs[0];
+  return norm;
+}
+
 bool fuse_rope_at(Graph& graph, const Uses& uses, std::size_t at) {
   Node& rope = graph.nodes[at];
   if (rope.type != "RotaryEmbedding") return false;
@@ -12,8 +31,7 @@ bool fuse_rope_at(Graph& graph, const Uses& uses, std::size_t at) {
   if (transpose == nullptr || !swaps_heads_and_tokens(graph, *transpose)) return false;
   int x = transpose->inputs[0], gamma = -1;
   double epsilon = 0.0;
-  if (const Node* norm = uses.producer(x, "RmsNorm"); norm != nullptr && uses.read_once(x)) {
-    x = norm->inputs[0];
+  if (const Node* norm = take_row_norm(graph, uses, x)) {
     gamma = norm->inputs[1];
     epsilon = norm->attributes.number("epsilon", 1e-6);
   }

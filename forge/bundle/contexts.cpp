@@ -1,0 +1,85 @@
+#include "forge/bundle/contexts.h"
+
+#include "base/file.h"
+#include "forge/arch/lm_head.h"
+#include "forge/bundle/manifests.h"
+#include "qnn/context.h"
+
+namespace qhx::forge {
+namespace {
+
+Status build(const ContextJob& job, const ForgeOptions& options, const hf::ModelConfig& config,
+             const WeightLoader& weights, const std::shared_ptr<qnn::Context>& context) {
+  switch (job.kind) {
+    case ContextKind::kVision:
+      return build_vision_encoder(context, config, weights, patch_grid(options, config),
+                                  options.target.htp)
+          .status();
+    case ContextKind::kText:
+      return build_text_decoder(context, config, weights, text_spec(options, config)).status();
+    case ContextKind::kHead:
+      return build_lm_head(context, config, weights, options.target.htp).status();
+  }
+  QHX_CHECK(false);
+}
+
+}  // namespace
+
+std::vector<ContextJob> context_jobs(const ForgeOptions& options, const BundleNames& names) {
+  std::vector<ContextJob> jobs;
+  if (options.pictures) jobs.push_back({ContextKind::kVision, names.vision, false});
+  jobs.push_back({ContextKind::kText, names.llm, options.prefill});
+  if (options.emulation_twin && options.prefill)
+    jobs.push_back({ContextKind::kText, names.llm_emulation, false});
+  jobs.push_back({ContextKind::kHead, names.lmhead, false});
+  return jobs;
+}
+
+TextDecoderSpec text_spec(const ForgeOptions& options, const hf::ModelConfig& config) {
+  TextDecoderSpec spec{.context_rows = options.context_rows, .graphs = {}, .htp = options.target.htp};
+  const bool deepstack = options.pictures && !config.vision.deepstack_layers.empty();
+  if (options.prefill)
+    spec.graphs.push_back({prefill_name(options), prefill_rows(options), deepstack});
+  spec.graphs.push_back({kDecodeName, 1, false});
+  return spec;
+}
+
+ContextWeights::ContextWeights(const hf::ModelConfig& config) {
+  for (const hf::ExpectedTensor& tensor : hf::expected_tensors(config)) {
+    double count = 1;
+    for (const std::size_t extent : tensor.shape) count *= static_cast<double>(extent);
+    if (tensor.name == kEmbedTensor) {
+      head = count;
+    } else if (tensor.name != "lm_head.weight") {
+      (tensor.name.starts_with("model.visual.") ? vision : text) += count;
+    }
+  }
+}
+
+double ContextWeights::of(ContextKind kind) const {
+  switch (kind) {
+    case ContextKind::kVision:
+      return vision;
+    case ContextKind::kText:
+      return text;
+    case ContextKind::kHead:
+      return head;
+  }
+  QHX_CHECK(false);
+}
+
+Status write_context(const ContextJob& job, const ForgeOptions& options,
+                     const hf::ModelConfig& config, const WeightLoader& weights,
+                     const std::shared_ptr<const qnn::Backend>& backend,
+                     const std::filesystem::path& file) {
+  AlignedBuffer binary;
+  {
+    QHX_ASSIGN_OR_RETURN(const std::shared_ptr<qnn::Context> context,
+                         qnn::Context::create(backend, {.share_weights = job.share_weights}));
+    QHX_RETURN_IF_ERROR(build(job, options, config, weights, context).with_context(job.file));
+    QHX_ASSIGN_OR_RETURN(binary, context->serialize().with_context(job.file));
+  }
+  return write_file(file, binary.bytes());
+}
+
+}  // namespace qhx::forge

@@ -1,0 +1,48 @@
+// The context binaries of a bundle, and how one is made.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "forge/arch/text_decoder.h"
+#include "forge/arch/weights.h"
+#include "forge/bundle/options.h"
+#include "forge/hf/config.h"
+#include "qnn/backend.h"
+
+namespace qhx::forge {
+
+inline constexpr const char* kEmbedTensor = "model.language_model.embed_tokens.weight";
+
+enum class ContextKind { kVision, kText, kHead };
+
+struct ContextJob {
+  ContextKind kind = ContextKind::kVision;
+  std::string file;            // name in the bundle
+  bool share_weights = false;  // several graphs over one set of weights
+};
+
+// In the order in which they are made.
+std::vector<ContextJob> context_jobs(const ForgeOptions& options, const BundleNames& names);
+
+// Graphs of the text decoder.
+TextDecoderSpec text_spec(const ForgeOptions& options, const hf::ModelConfig& config);
+
+// Elements of the checkpoint's tensors that each kind of context is made of.
+struct ContextWeights {
+  explicit ContextWeights(const hf::ModelConfig& config);
+  double vision = 0, text = 0, head = 0;
+  double of(ContextKind kind) const;
+};
+
+// Builds the graphs in memory, finalizes them, and writes `file`, complete or not at all. The
+// context is gone before writing begins.
+Status write_context(const ContextJob& job, const ForgeOptions& options,
+                     const hf::ModelConfig& config, const WeightLoader& weights,
+                     const std::shared_ptr<const qnn::Backend>& backend,
+                     const std::filesystem::path& file);
+
+}  // namespace qhx::forge
