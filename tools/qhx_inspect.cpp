@@ -40,8 +40,8 @@ void add_inspect_command(CLI::App& program, int& exit_code) {
                       "QNN backend library: tells whether it would take the binaries");
   command->add_option("--system", options->system_library,
                       "QNN system library that reads the binaries (default: libQhxCpu.so of this "
-                      "installation for its own, libQnnSystem.so beside --lib or in $QHX_QNN_DIR "
-                      "for others)");
+                      "installation for its own, the one beside --lib or the vendor's installed "
+                      "one for others)");
   command->add_flag("--check", options->check,
                     "Read every file and compare its sha256 with the manifests'");
   command->add_flag("--json", *json, "Print the report as JSON");

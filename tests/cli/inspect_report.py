@@ -151,6 +151,8 @@ def other_libraries(d: Inspector):
     contexts = {c["file"]: c for c in report["contexts"]}
     d.check("a twin for emulation", result, 0, [
         contexts["twin.bin"]["for_emulation"], not contexts[name]["for_emulation"],
+        contexts["twin.bin"]["accepted"] is (True if EMULATION else None),
+        contexts[name]["accepted"] is (None if EMULATION else True),
         contexts[name]["graphs"][0]["htp"]["shared_weight_bytes"] == 1000])
     os.unlink(twin / "twin.bin")
     result, report = d.json("--system", d.library, twin)

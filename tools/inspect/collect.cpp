@@ -92,7 +92,7 @@ void add_need(Report& report, ManifestFacts& m) {
 // Asks the library about each context, as the runtime would before loading it.
 void ask(ContextFacts& context, const manifest::Model& model, runtime::Target target,
          const qnn::BinaryInfo& first) {
-  if (!context.status.ok() || !context.accepted.ok()) return;
+  if (!context.status.ok() || !context.accepted.value_or(Status()).ok()) return;
   if (target.emulation) target.device = runtime::choose_emulated(model, first);
   std::vector<std::string> notes;
   context.accepted =
@@ -220,7 +220,7 @@ Status verdict(const Report& report) {
   for (const FileFacts& file : report.files) QHX_RETURN_IF_ERROR(file.status);
   for (const ContextFacts& context : report.contexts) {
     QHX_RETURN_IF_ERROR(context.status);
-    QHX_RETURN_IF_ERROR(context.accepted);
+    QHX_RETURN_IF_ERROR(context.accepted.value_or(Status()));
   }
   return {};
 }

@@ -102,8 +102,9 @@ ordered_json context_json(const ContextFacts& context, bool asked) {
   out["spill_fill_bytes"] = qnn::spill_fill_bytes(info);
   out["kv_bytes_per_token"] = context.kv_bytes_per_token;
   if (asked) {
-    out["accepted"] = context.accepted.ok();
-    out["refusal"] = error_of(context.accepted);
+    out["accepted"] = nullptr;
+    if (context.accepted) out["accepted"] = context.accepted->ok();
+    out["refusal"] = error_of(context.accepted.value_or(Status()));
   }
   out["graphs"] = ordered_json::array();
   for (const qnn::GraphInfo& graph : info.graphs) out["graphs"].push_back(graph_json(graph));

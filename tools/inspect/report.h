@@ -44,7 +44,9 @@ struct ContextFacts {
   qnn::BinaryInfo info;
   std::uint64_t kv_bytes_per_token = 0;  // 0: no cache
   Status status;                         // why it could not be read
-  Status accepted;                       // by the backend library, for the manifests that name it
+  // What the backend library says of it; unset if none was asked, or if it would load another file
+  // in its place.
+  std::optional<Status> accepted;
 };
 
 struct ManifestFacts {

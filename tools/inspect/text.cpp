@@ -140,11 +140,10 @@ std::string context_text(const ContextFacts& context, const Report& report) {
   }
   if (context.kv_bytes_per_token != 0)
     text += "  KV cache " + std::to_string(context.kv_bytes_per_token) + " bytes a token\n";
-  if (report.library) {
+  if (report.library && context.accepted) {
+    const Status& said = *context.accepted;
     text += "  " + report.library->path + ": " +
-            (context.accepted.ok() ? "takes it"
-                                   : "REFUSES it: " + tools::one_line(context.accepted.message())) +
-            "\n";
+            (said.ok() ? "takes it" : "REFUSES it: " + tools::one_line(said.message())) + "\n";
   }
   for (const qnn::GraphInfo& graph : info.graphs) text += graph_text(graph, is_htp);
   return text + "\n";
