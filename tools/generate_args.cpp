@@ -53,8 +53,16 @@ Flag toggle(const char* name, const char* help, bool GenerateArgs::*to) {
           }};
 }
 
+Flag load_option(const char* name, const char* help, bool qhexrt::EngineOptions::*to) {
+  return {name, nullptr, help, [to](GenerateArgs& a, const std::string&) {
+            a.engine.*to = true;
+            return Status();
+          }};
+}
+
 const std::vector<Flag>& flags() {
   using Config = qhexrt::GenerateConfig;
+  using Engine = qhexrt::EngineOptions;
   static const std::vector<Flag> kFlags = {
       {"--system", "TEXT", "system message before the prompt",
        [](GenerateArgs& a, const std::string& text) {
@@ -95,6 +103,13 @@ const std::vector<Flag>& flags() {
          if (a.engine.threads > 1024) return invalid_argument("--threads: at most 1024");
          return Status();
        }},
+      load_option("--verify-hashes", "read every file whole before loading and compare its sha256",
+                  &Engine::verify_hashes),
+      load_option("--allow-arch-mismatch",
+                  "emulation: run binaries of another chip; device: of another SoC of its arch",
+                  &Engine::allow_arch_mismatch),
+      load_option("--allow-low-memory", "load although the memory that is left is too small",
+                  &Engine::allow_low_memory),
       toggle("--help", "this text", &GenerateArgs::help),
       toggle("--version", "the program's version", &GenerateArgs::version)};
   return kFlags;

@@ -44,6 +44,16 @@ TEST(GenerateArgs, FlagsStandAnywhere) {
   EXPECT_FALSE(args->config.top_p.has_value());
 }
 
+TEST(GenerateArgs, LoadingIsStrictUnlessTold) {
+  const auto strict = parse_generate_args(with({}));
+  EXPECT_FALSE(strict->engine.allow_arch_mismatch);
+  EXPECT_FALSE(strict->engine.allow_low_memory);
+  EXPECT_FALSE(strict->engine.verify_hashes);
+  EXPECT_TRUE(parse_generate_args(with({"--allow-arch-mismatch"}))->engine.allow_arch_mismatch);
+  EXPECT_TRUE(parse_generate_args(with({"--allow-low-memory"}))->engine.allow_low_memory);
+  EXPECT_TRUE(parse_generate_args(with({"--verify-hashes"}))->engine.verify_hashes);
+}
+
 TEST(GenerateArgs, PromptsThatBeginWithADash) {
   for (const char* prompt : {"-5 degrees", "- item", "-", "---", "--what is this?", "-1", "--a.b"})
     EXPECT_EQ(parse_generate_args(with({}, prompt))->prompt, prompt);

@@ -5,6 +5,8 @@
 
 #include <chrono>
 #include <cstdio>
+#include <exception>
+#include <new>
 
 namespace qhx::tools {
 namespace {
@@ -24,9 +26,26 @@ sigset_t stop_signals() {
 
 }  // namespace
 
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return text;
+}
+
 int report_error(const Status& status) {
-  if (!status.ok()) std::fprintf(stderr, "qhx: error: %s\n", status.message().c_str());
+  if (!status.ok()) std::fprintf(stderr, "qhx: error: %s\n", one_line(status.message()).c_str());
   return static_cast<int>(status.code());
+}
+
+Status guarded(const std::function<Status()>& work) {
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    return io_error("out of memory");
+  } catch (const std::exception& error) {
+    return internal_error(error.what());
+  }
 }
 
 std::string this_program() {

@@ -5,15 +5,21 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <string>
 #include <thread>
 
 #include "base/status.h"
 
 namespace qhx::tools {
 
+// Control characters become spaces: messages and reports quote bytes of files and arguments.
+std::string one_line(std::string text);
+
 // One line on stderr, "qhx: error: …", if there is an error. Returns the exit code.
 int report_error(const Status& status);
 
+// What `work` returns. Nothing of ours throws, but the standard library does when memory runs out.
+Status guarded(const std::function<Status()>& work);
 // Path of the running program's file.
 std::string this_program();
 

@@ -1,7 +1,6 @@
 // qhx forge: a bundle from a Hugging Face checkpoint.
 #include <cstdio>
 #include <memory>
-#include <new>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -148,17 +147,6 @@ Status run(const Arguments& arguments) {
   return {};
 }
 
-// Nothing of ours throws, but the standard library does when memory runs out.
-Status run_guarded(const Arguments& arguments) {
-  try {
-    return run(arguments);
-  } catch (const std::bad_alloc&) {
-    return io_error("out of memory");
-  } catch (const std::exception& error) {
-    return internal_error(error.what());
-  }
-}
-
 }  // namespace
 
 void add_forge_command(CLI::App& program, int& exit_code) {
@@ -218,7 +206,9 @@ void add_forge_command(CLI::App& program, int& exit_code) {
       ->check(CLI::Range(1, 1024));
   command->add_flag("--json", a.json, "Print the summary as JSON");
   command->add_flag("-q,--quiet", a.quiet, "No progress on stderr");
-  command->callback([arguments, &exit_code] { exit_code = report_error(run_guarded(*arguments)); });
+  command->callback([arguments, &exit_code] {
+    exit_code = report_error(guarded([&] { return run(*arguments); }));
+  });
 }
 
 void add_forge_worker_command(CLI::App& program, int& exit_code) {

@@ -14,14 +14,6 @@
 namespace qhx::tools {
 namespace {
 
-// Messages can quote bytes of files and arguments; an error stays one printable line.
-std::string one_line(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  return text;
-}
-
 int fail(const Status& status) {
   std::fprintf(stderr, "qhx_generate: error: %s\n", one_line(status.message()).c_str());
   return static_cast<int>(status.code());
@@ -139,6 +131,8 @@ Status generate(const GenerateArgs& args, const std::atomic<bool>& stop) {
   QHX_ASSIGN_OR_RETURN(const qhexrt::Prompt prompt, make_prompt(args));
   auto engine = qhexrt::Engine::load(args.engine);
   if (!engine) return status_of(engine.error);
+  for (const std::string& note : engine->info().notes)
+    std::fprintf(stderr, "qhx_generate: note: %s\n", one_line(note).c_str());
   auto session = engine->create_session();
   if (!session) return status_of(session.error);
   Writer out;

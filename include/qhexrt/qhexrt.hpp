@@ -60,6 +60,13 @@ struct EngineOptions {
   std::string backend_library;  // as dlopen takes it: libQnnHtp.so, libQhxCpu.so
   std::string system_library;   // libQnnSystem.so, libQhxCpu.so
   int threads = 0;              // 0: as many as the process may use
+  // Reads every file whole before loading and compares it with the manifest's sha256. Without it
+  // large ones are verified where they are touched, if they have checksums for that.
+  bool verify_hashes = false;
+  // In emulation: runs binaries made for another chip than the manifest's. On a device: another SoC
+  // of the same arch. ModelInfo::notes says what was let through.
+  bool allow_arch_mismatch = false;
+  bool allow_low_memory = false;  // loads although the bundle needs more memory than there is
 };
 
 // A picture as a file's bytes (JPEG, PNG, WebP, GIF, BMP), or as pixels if width and height are
@@ -155,6 +162,7 @@ struct ModelInfo {
   std::size_t vocab = 0;
   std::size_t prefill_rows = 0;        // 0: no prefill graph
   std::size_t tokens_per_picture = 0;  // 0: text only
+  std::vector<std::string> notes;      // what was let through when loading, a sentence each
 };
 
 class Session {

@@ -79,6 +79,7 @@ ModelInfo Engine::info() const {
   info.vocab = engine.text_spec().vocab;
   info.prefill_rows = engine.text_spec().prefill_rows();
   info.tokens_per_picture = engine.vision() == nullptr ? 0 : engine.vision()->spec().tokens;
+  info.notes = engine.notes();
   return info;
 }
 

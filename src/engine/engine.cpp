@@ -1,7 +1,6 @@
 #include "engine/engine.h"
 
 #include "engine/stopwatch.h"
-#include "qnn/backend.h"
 #include "runtime/qnn_graphs.h"
 
 namespace qhx::engine {
@@ -50,18 +49,17 @@ Result<std::shared_ptr<Engine>> Engine::assemble(manifest::Manifest manifest, fs
 }
 
 Status Engine::load_graphs(const qhexrt::EngineOptions& options) {
-  QHX_RETURN_IF_ERROR(runtime::BundleFiles::check_all(files_, manifest_.artifacts));
+  QHX_RETURN_IF_ERROR(
+      runtime::BundleFiles::check_all(files_, manifest_.artifacts, options.verify_hashes));
   QHX_ASSIGN_OR_RETURN(auto library, qnn::BackendLibrary::open(options.backend_library));
   QHX_ASSIGN_OR_RETURN(const auto system, qnn::SystemLibrary::open(options.system_library));
-  qnn::BackendOptions backend_options;
-  backend_options.threads = options.threads;
-#if defined(__x86_64__)
-  // Emulation takes the chip from here; on a device it is what it is.
-  backend_options.soc_model = manifest_.model.soc_model;
-#endif
-  QHX_ASSIGN_OR_RETURN(auto backend, qnn::Backend::create(std::move(library), backend_options));
-  QHX_ASSIGN_OR_RETURN(graphs_,
-                       runtime::QnnGraphs::open(manifest_, files_, *system, std::move(backend)));
+  const runtime::LoadOptions load = {.threads = options.threads,
+                                     .allow_arch_mismatch = options.allow_arch_mismatch,
+                                     .allow_low_memory = options.allow_low_memory};
+  QHX_ASSIGN_OR_RETURN(
+      auto graphs, runtime::QnnGraphs::open(manifest_, files_, *system, std::move(library), load));
+  notes_ = graphs->notes();
+  graphs_ = std::move(graphs);
   return {};
 }
 

@@ -43,6 +43,8 @@ class Engine {
   const std::vector<std::int32_t>& stop_ids() const { return stop_ids_; }
   // The token that stands for one merged patch; -1 if there is none.
   std::int32_t image_token() const { return image_token_; }
+  // What loading let through because the options allow it, a sentence each.
+  const std::vector<std::string>& notes() const { return notes_; }
   double load_ms() const { return load_ms_; }
 
  private:
@@ -65,6 +67,7 @@ class Engine {
   std::unique_ptr<runtime::VisionEncoder> vision_;
   std::vector<std::int32_t> stop_ids_;
   std::int32_t image_token_ = -1;
+  std::vector<std::string> notes_;
   double load_ms_ = 0;
 };
 

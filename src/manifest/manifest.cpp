@@ -127,6 +127,22 @@ Result<Manifest> load_manifest(const std::filesystem::path& path) {
   return parse_manifest(text, path.filename().string());
 }
 
+std::vector<std::pair<std::string, std::string>> named_files(const Artifacts& artifacts) {
+  std::vector<std::pair<std::string, std::string>> named;
+  for (const auto& [role, file] : artifacts.contexts)
+    named.emplace_back("artifacts.contexts." + role + ".bin", file);
+  const std::pair<const char*, const std::string&> single[] = {
+      {"artifacts.embed", artifacts.embed},
+      {"artifacts.tokenizer", artifacts.tokenizer},
+      {"artifacts.patch_embed", artifacts.patch_embed},
+      {"artifacts.patch_embed_bias", artifacts.patch_embed_bias},
+      {"artifacts.pos_embed", artifacts.pos_embed}};
+  for (const auto& [key, file] : single) {
+    if (!file.empty()) named.emplace_back(key, file);
+  }
+  return named;
+}
+
 nlohmann::ordered_json print_manifest(const Manifest& manifest) {
   Manifest copy = manifest;
   Writer writer(&manifest.source);

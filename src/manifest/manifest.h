@@ -166,6 +166,10 @@ struct Manifest {
 Result<Manifest> parse_manifest(std::string_view json, std::string_view name);
 Result<Manifest> load_manifest(const std::filesystem::path& path);
 
+// Every file that the artifacts name, with the key that names it: "artifacts.contexts.llm.bin" …
+// Not those for emulation, which a device does without.
+std::vector<std::pair<std::string, std::string>> named_files(const Artifacts& artifacts);
+
 // The document for a manifest: `source` with every typed field written over it. parse(print(m)) ==
 // m.
 nlohmann::ordered_json print_manifest(const Manifest& manifest);

@@ -1,11 +1,24 @@
 #include "qnn/backend.h"
 
+#include <cstdlib>
 #include <vector>
 
+#include "qnn/device_info.h"
 #include "qnn/error.h"
 #include "qnn/log.h"
 
 namespace qhx::qnn {
+namespace {
+
+// The error with what to do about it, if the device could not be reached.
+Status explain(Status status, const BackendLibrary& library, std::uint32_t soc_model) {
+  if (status.ok() || library.backend_id() != kHtpBackendId) return status;
+  const std::string hint =
+      device_hint(library.emulates_device(), soc_model, std::getenv("ADSP_LIBRARY_PATH"));
+  return {status.code(), status.message() + "; " + hint};
+}
+
+}  // namespace
 
 Result<std::shared_ptr<const Backend>> Backend::create(
     std::shared_ptr<const BackendLibrary> library, const BackendOptions& options) {
@@ -37,7 +50,8 @@ Status Backend::create_backend(const BackendOptions& options) {
     list.push_back(&configs[i]);
   }
   list.push_back(nullptr);
-  return check(api().backendCreate(log_, list.data(), &backend_), "backendCreate");
+  return explain(check(api().backendCreate(log_, list.data(), &backend_), "backendCreate"),
+                 *library_, options.soc_model);
 }
 
 Status Backend::create_device(const BackendOptions& options) {
@@ -55,8 +69,9 @@ Status Backend::create_device(const BackendOptions& options) {
     take_recent_errors();
     return {};
   }
-  return check(code, choose_soc ? "deviceCreate for SoC " + std::to_string(options.soc_model)
-                                : "deviceCreate");
+  const std::string what =
+      choose_soc ? "deviceCreate for SoC " + std::to_string(options.soc_model) : "deviceCreate";
+  return explain(check(code, what), *library_, options.soc_model);
 }
 
 Backend::~Backend() {

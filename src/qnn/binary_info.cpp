@@ -1,9 +1,11 @@
 #include "qnn/binary_info.h"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
 #include "qnn/error.h"
+#include "qnn/htp_metadata.h"
 
 namespace qhx::qnn {
 namespace {
@@ -14,6 +16,8 @@ const TensorInfo* find(const std::vector<TensorInfo>& tensors, std::string_view 
   }
   return nullptr;
 }
+
+std::string text_or_empty(const char* text) { return text != nullptr ? text : ""; }
 
 Result<std::vector<TensorInfo>> read_tensors(const Qnn_Tensor_t* tensors, std::uint32_t count) {
   if (count > 0 && tensors == nullptr) return corrupt("tensor list is missing");
@@ -26,15 +30,27 @@ Result<std::vector<TensorInfo>> read_tensors(const Qnn_Tensor_t* tensors, std::u
   return list;
 }
 
-Result<GraphInfo> read_graph(const QnnSystemContext_GraphInfo_t& info) {
+std::span<const std::byte> bytes_at(const void* data, std::uint32_t size) {
+  return data == nullptr ? std::span<const std::byte>()
+                         : std::span(static_cast<const std::byte*>(data), size);
+}
+
+Result<GraphInfo> read_graph(const QnnSystemContext_GraphInfo_t& info, bool is_htp) {
+  if (info.version < QNN_SYSTEM_CONTEXT_GRAPH_INFO_VERSION_1 ||
+      info.version > QNN_SYSTEM_CONTEXT_GRAPH_INFO_VERSION_3)
+    return unsupported("graph description of unknown version " + std::to_string(info.version));
   const QnnSystemContext_GraphInfoV1_t& v1 = info.graphInfoV1;  // the later versions start the same
   GraphInfo graph;
-  graph.name = v1.graphName != nullptr ? v1.graphName : "";
+  graph.name = text_or_empty(v1.graphName);
   const std::string where = "graph " + graph.name;
   QHX_ASSIGN_OR_RETURN(graph.inputs,
                        read_tensors(v1.graphInputs, v1.numGraphInputs).with_context(where));
   QHX_ASSIGN_OR_RETURN(graph.outputs,
                        read_tensors(v1.graphOutputs, v1.numGraphOutputs).with_context(where));
+  if (is_htp && info.version == QNN_SYSTEM_CONTEXT_GRAPH_INFO_VERSION_3) {
+    const QnnSystemContext_GraphInfoV3_t& v3 = info.graphInfoV3;
+    graph.htp = read_htp_graph_facts(bytes_at(v3.graphBlobInfo, v3.graphBlobInfoSize));
+  }
   return graph;
 }
 
@@ -45,23 +61,23 @@ struct Located {
 };
 
 Result<Located> locate(const QnnSystemContext_BinaryInfo_t& info, BinaryInfo& out) {
-  // Backend and build ids have the same place in all versions.
-  out.backend_id = info.contextBinaryInfoV1.backendId;
-  out.build_id =
-      info.contextBinaryInfoV1.buildId != nullptr ? info.contextBinaryInfoV1.buildId : "";
+  // These have the same place in all versions.
+  const QnnSystemContext_BinaryInfoV1_t& v1 = info.contextBinaryInfoV1;
+  out.backend_id = v1.backendId;
+  out.build_id = text_or_empty(v1.buildId);
+  out.core_api = to_string(v1.coreApiVersion);
+  out.backend_api = to_string(v1.backendApiVersion);
   switch (info.version) {
     case QNN_SYSTEM_CONTEXT_BINARY_INFO_VERSION_1:
     case QNN_SYSTEM_CONTEXT_BINARY_INFO_VERSION_2:
-      return Located{info.contextBinaryInfoV1.numGraphs, info.contextBinaryInfoV1.graphs};
+      out.format = to_string(v1.contextBlobVersion);
+      return Located{v1.numGraphs, v1.graphs};
     case QNN_SYSTEM_CONTEXT_BINARY_INFO_VERSION_3: {
       const QnnSystemContext_BinaryInfoV3_t& v3 = info.contextBinaryInfoV3;
+      out.format = to_string(v3.contextBlobVersion);
       out.soc_model = v3.socModel;
-      // HTP's metadata: a version word (1), then the architecture.
-      std::uint32_t words[2];
-      if (v3.contextMetadata != nullptr && v3.contextMetadataSize >= sizeof words) {
-        std::memcpy(words, v3.contextMetadata, sizeof words);
-        if (words[0] == 1) out.dsp_arch = words[1];
-      }
+      if (out.backend_id == kHtpBackendId)
+        out.dsp_arch = read_htp_arch(bytes_at(v3.contextMetadata, v3.contextMetadataSize));
       return Located{v3.numGraphs, v3.graphs};
     }
   }
@@ -79,6 +95,27 @@ const GraphInfo* BinaryInfo::graph(std::string_view name) const {
     if (graph.name == name) return &graph;
   }
   return nullptr;
+}
+
+bool is_qhx_cpu_binary(std::span<const std::byte> binary) {
+  constexpr std::string_view kMagic = "QHXCPU\r\n";
+  return binary.size() >= kMagic.size() &&
+         std::memcmp(binary.data(), kMagic.data(), kMagic.size()) == 0;
+}
+
+std::uint64_t spill_fill_bytes(const BinaryInfo& binary) {
+  std::uint64_t most = 0;
+  for (const GraphInfo& graph : binary.graphs) {
+    if (graph.htp) most = std::max(most, graph.htp->spill_fill_bytes);
+  }
+  return most;
+}
+
+bool may_share_weights(const BinaryInfo& binary) {
+  const auto may = [](const GraphInfo& graph) {
+    return !graph.htp || graph.htp->shared_weight_bytes.value_or(1) != 0;
+  };
+  return binary.graphs.size() > 1 && std::any_of(binary.graphs.begin(), binary.graphs.end(), may);
 }
 
 Result<BinaryInfo> read_binary_info(const SystemLibrary& library,
@@ -103,7 +140,8 @@ Result<BinaryInfo> read_binary_info(const SystemLibrary& library,
   QHX_ASSIGN_OR_RETURN(const Located located, locate(*info, out));
   if (located.graph_count > 0 && located.graphs == nullptr) return corrupt("graph list is missing");
   for (std::uint32_t i = 0; i < located.graph_count; ++i) {
-    QHX_ASSIGN_OR_RETURN(GraphInfo graph, read_graph(located.graphs[i]));
+    QHX_ASSIGN_OR_RETURN(GraphInfo graph,
+                         read_graph(located.graphs[i], out.backend_id == kHtpBackendId));
     out.graphs.push_back(std::move(graph));
   }
   return out;

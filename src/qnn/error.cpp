@@ -27,6 +27,8 @@ std::string_view explain_error(Qnn_ErrorHandle_t code) {
     case 5000:
       return "the context binary was made by a newer compiler than this library: update the QNN "
              "libraries";
+    case 5005:
+      return "a graph of the context cannot be made on this chip: was it prepared for a newer one?";
     case QNN_GRAPH_ERROR_INVALID_ARGUMENT:
       return "invalid argument for this graph";
     case QNN_GRAPH_ERROR_INVALID_HANDLE:
@@ -40,8 +42,7 @@ std::string_view explain_error(Qnn_ErrorHandle_t code) {
     case QNN_TENSOR_ERROR_INVALID_TENSOR:
       return "invalid tensor description";
     case QNN_DEVICE_ERROR_INVALID_CONFIG:
-      return "device configuration refused: unknown SoC, or the DSP cannot find its skel library "
-             "(check ADSP_LIBRARY_PATH)";
+      return "the device cannot be used: unknown SoC, or the DSP does not find its skel library";
     case QNN_CONTEXT_ERROR_BINARY_INVALID:
       return "not a context binary that this library can read";
     case QNN_CONTEXT_ERROR_BINARY_TRUNCATED:

@@ -2,10 +2,15 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
+
 #include "qnn/error.h"
 #include "qnn/log.h"
 
 namespace qhx::qnn {
+
+namespace fs = std::filesystem;
+
 namespace {
 
 // The oldest core API whose function table starts like ours: older ones lack slots in the middle.
@@ -43,8 +48,12 @@ Result<SharedObject> SharedObject::open(const std::string& path) {
   void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     const char* reason = ::dlerror();
-    return not_found("cannot load library " +
-                     std::string(reason != nullptr ? reason : path.c_str()));
+    std::string message = "cannot load library " + (reason != nullptr ? reason : path);
+    // A file that is there lacks something else, which the loader has named.
+    std::error_code error;
+    if (const std::string get = how_to_get(path); !get.empty() && !fs::exists(path, error))
+      message += "; " + get;
+    return not_found(std::move(message));
   }
   return SharedObject(handle, path);
 }
@@ -90,6 +99,29 @@ Result<std::shared_ptr<const SystemLibrary>> SystemLibrary::open(const std::stri
       object, "QnnSystemInterface_getProviders", accept);
   if (!picked.ok()) return picked.status();
   return std::shared_ptr<const SystemLibrary>(new SystemLibrary(std::move(object), *picked));
+}
+
+std::string backend_name(std::uint32_t backend_id) {
+  if (backend_id == kHtpBackendId) return "HTP";
+  if (backend_id == kQhxCpuBackendId) return "QHX_CPU";
+  return std::to_string(backend_id);
+}
+
+std::string libraries_to_give(bool cpu_binary) {
+  return cpu_binary ? "give libQhxCpu.so for both libraries"
+                    : "give libQnnHtp.so and libQnnSystem.so";
+}
+
+std::string how_to_get(const std::string& path) {
+  if (!fs::path(path).filename().string().starts_with("libQnn")) return "";
+#if defined(__x86_64__)
+  return "the QNN libraries for a PC come with `qhx forge --get-qnn`, `pip install "
+         "onnxruntime-qnn` (folder site-packages/onnxruntime_qnn) or the QAIRT SDK: give the "
+         "library's full path";
+#else
+  return "the QNN libraries for devices come with the QAIRT SDK (lib/aarch64-*) or the Python "
+         "package qnnruntime: put them into a folder of LD_LIBRARY_PATH or give the full path";
+#endif
 }
 
 }  // namespace qhx::qnn

@@ -12,6 +12,13 @@
 
 namespace qhx::qnn {
 
+// The vendor's id of its HTP backend, in libraries and in the binaries they make.
+inline constexpr std::uint32_t kHtpBackendId = 6;
+// That of our own CPU library.
+inline constexpr std::uint32_t kQhxCpuBackendId = 0x51485843;
+// "HTP", "QHX_CPU"; the number of any other backend.
+std::string backend_name(std::uint32_t backend_id);
+
 // A dlopen handle. Libraries stay loaded until the process ends: vendor libraries keep threads and
 // exit handlers that do not survive dlclose.
 class SharedObject {
@@ -45,7 +52,8 @@ class BackendLibrary {
   // Our own CPU library: it copies static tensors when they are created and takes "qhx.*" platform
   // options.
   bool is_qhx_cpu() const;
-  // Whether it stands in for a device that this machine does not have.
+  // An HTP library on a PC: it executes the binaries of every chip, slowly, and checks neither arch
+  // nor SoC.
   bool emulates_device() const;
 
  private:
@@ -73,5 +81,11 @@ class SystemLibrary {
 };
 
 std::string to_string(const Qnn_Version_t& version);  // "2.40.0"
+
+// Which libraries run binaries of our own CPU library, or those of a Hexagon.
+std::string libraries_to_give(bool cpu_binary);
+
+// How to get a library of that name if it is one of the vendor's; empty for others.
+std::string how_to_get(const std::string& path);
 
 }  // namespace qhx::qnn

@@ -89,6 +89,26 @@ std::string_view name(Qnn_DataType_t type) {
   }
 }
 
+std::string_view name(Qnn_QuantizationEncoding_t encoding) {
+  switch (encoding) {
+    case QNN_QUANTIZATION_ENCODING_UNDEFINED:
+      return "";
+    case QNN_QUANTIZATION_ENCODING_SCALE_OFFSET:
+      return "per tensor";
+    case QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET:
+      return "per channel";
+    case QNN_QUANTIZATION_ENCODING_BW_SCALE_OFFSET:
+      return "per tensor, narrow";
+    case QNN_QUANTIZATION_ENCODING_BW_AXIS_SCALE_OFFSET:
+      return "per channel, narrow";
+    case QNN_QUANTIZATION_ENCODING_BLOCK:
+      return "per block";
+    case QNN_QUANTIZATION_ENCODING_BLOCKWISE_EXPANSION:
+      return "per block, expanded";
+  }
+  return "unknown encoding";
+}
+
 std::string to_string(const std::vector<std::uint32_t>& dims) {
   std::string text = "[";
   for (std::size_t i = 0; i < dims.size(); ++i)
@@ -127,6 +147,7 @@ Result<TensorInfo> read_tensor(const Qnn_Tensor_t& tensor) {
     info.dims.push_back(extent);
   }
   const Qnn_QuantizeParams_t& q = v1.quantizeParams;
+  if (q.encodingDefinition == QNN_DEFINITION_DEFINED) info.encoding = q.quantizationEncoding;
   if (q.encodingDefinition == QNN_DEFINITION_DEFINED &&
       q.quantizationEncoding == QNN_QUANTIZATION_ENCODING_SCALE_OFFSET) {
     info.quantized = true;

@@ -22,6 +22,9 @@ struct TensorInfo {
   bool quantized = false;
   float scale = 1.0f;
   std::int32_t offset = 0;
+  // Which of the interface's encodings the description has; those other than per-tensor ones are
+  // named, not read.
+  Qnn_QuantizationEncoding_t encoding = QNN_QUANTIZATION_ENCODING_UNDEFINED;
 
   std::size_t element_count() const;
   std::size_t size_bytes() const;  // element_count() * size of type
@@ -29,7 +32,9 @@ struct TensorInfo {
 
 // Bytes of one element; 0 for a type that has no whole-byte elements here.
 std::size_t size_bytes(Qnn_DataType_t type);
-std::string_view name(Qnn_DataType_t type);                     // "FLOAT_16" …
+std::string_view name(Qnn_DataType_t type);  // "FLOAT_16" …
+// "per tensor", "per channel" …; empty for none.
+std::string_view name(Qnn_QuantizationEncoding_t encoding);
 std::string to_string(const std::vector<std::uint32_t>& dims);  // "[1, 2048]"
 
 // Reads a tensor description that came from a library: null pointers, absurd ranks and sizes are

@@ -15,6 +15,7 @@
 #include "base/f16.h"
 #include "base/log.h"
 #include "qnn/binary_info.h"
+#include "qnn/device_info.h"
 #include "qnn/error.h"
 #include "qnn/graph_builder.h"
 
@@ -89,13 +90,15 @@ struct Product {
 
 // A 1x1 convolution over [1, 1, rows, depth]; the weight is as given.
 Result<Graph> build_product(std::shared_ptr<Context> context, Qnn_DataType_t weight_type,
-                            std::span<const std::byte> given, const WeightEncoding& encoding) {
+                            std::span<const std::byte> given, const WeightEncoding& encoding,
+                            std::uint32_t rows = kRows) {
   std::vector<std::byte> weight(given.begin(), given.end());
-  QHX_ASSIGN_OR_RETURN(GraphBuilder graph, GraphBuilder::create(std::move(context), "product"));
-  const Value x = graph.input("x", QNN_DATATYPE_FLOAT_16, {1, 1, kRows, kDepth});
+  const std::string name = rows == kRows ? "product" : "product_" + std::to_string(rows);
+  QHX_ASSIGN_OR_RETURN(GraphBuilder graph, GraphBuilder::create(std::move(context), name));
+  const Value x = graph.input("x", QNN_DATATYPE_FLOAT_16, {1, 1, rows, kDepth});
   const Value w = graph.constant("w", weight_type, {1, 1, kDepth, kColumns}, weight, encoding);
   std::fill(weight.begin(), weight.end(), std::byte{0});  // the library must have copied it
-  const Value y = graph.output("y", QNN_DATATYPE_FLOAT_16, {1, 1, kRows, kColumns});
+  const Value y = graph.output("y", QNN_DATATYPE_FLOAT_16, {1, 1, rows, kColumns});
   graph.add(op::kConv2d, {x, w}, {y},
             {u32_list("stride", {1, 1}),
              {"pad_amount", TensorParam{QNN_DATATYPE_UINT_32, {2, 2}, {0, 0, 0, 0}}}});
@@ -171,6 +174,13 @@ TEST_F(VendorLibrary, W8GraphRunsAndItsBinaryIsReadBack) {
   EXPECT_EQ(info->soc_model, kSocV79);
   EXPECT_EQ(info->dsp_arch, 79u);
   EXPECT_EQ(info->build_id, library_->build_id());
+  EXPECT_EQ(info->backend_id, kHtpBackendId);
+  EXPECT_EQ(info->core_api, to_string(library_->api_version().coreApiVersion));
+  const auto& htp = info->graph("product")->htp;
+  ASSERT_TRUE(htp.has_value());
+  EXPECT_EQ(htp->vtcm_bytes, 8u << 20);
+  EXPECT_EQ(htp->optimization, 3u);
+  EXPECT_TRUE(htp->dlbc);
   ASSERT_NE(info->graph("product"), nullptr);
   const TensorInfo* x = info->graph("product")->input("x");
   ASSERT_NE(x, nullptr);
@@ -208,8 +218,61 @@ TEST_F(VendorLibrary, JunkIsNoContextBinary) {
   EXPECT_EQ(read_binary_info(**system, junk).status().code(), StatusCode::kCorrupt);
 }
 
+// Two graphs over one set of weights, and what their binary says.
+Result<BinaryInfo> build_pair(const BackendLibrary& library, const std::string& folder,
+                              bool share) {
+  QHX_ASSIGN_OR_RETURN(auto open, BackendLibrary::open(library.path()));
+  QHX_ASSIGN_OR_RETURN(auto backend, Backend::create(open, {.soc_model = kSocV79}));
+  QHX_ASSIGN_OR_RETURN(auto context, Context::create(backend, {.share_weights = share}));
+  const std::vector<std::uint16_t> w16(kDepth * kColumns, f32_to_f16(0.5f));
+  for (const std::uint32_t rows : {1u, kRows}) {
+    QHX_ASSIGN_OR_RETURN(auto graph, build_product(context, QNN_DATATYPE_FLOAT_16,
+                                                   std::as_bytes(std::span(w16)), {}, rows));
+  }
+  QHX_ASSIGN_OR_RETURN(const AlignedBuffer binary, context->serialize());
+  QHX_ASSIGN_OR_RETURN(auto system, SystemLibrary::open(folder + "/libQnnSystem.so"));
+  return read_binary_info(*system, binary.bytes());
+}
+
+TEST_F(VendorLibrary, BinariesTellWhetherGraphsShareWeights) {
+  for (const bool share : {false, true}) {
+    const auto info = build_pair(*library_, folder_, share);
+    ASSERT_TRUE(info.ok()) << info.status();
+    ASSERT_EQ(info->graphs.size(), 2u);
+    EXPECT_EQ(may_share_weights(*info), share);
+  }
+}
+
+TEST_F(VendorLibrary, CutBinariesAreNoContextBinaries) {
+  const Product product;
+  std::vector<std::uint16_t> w16(kDepth * kColumns, f32_to_f16(0.5f));
+  const auto context = make_context();
+  const auto graph =
+      build_product(context, QNN_DATATYPE_FLOAT_16, std::as_bytes(std::span(w16)), {});
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  const auto binary = context->serialize();
+  ASSERT_TRUE(binary.ok()) << binary.status();
+  auto backend = Backend::create(library_, {.soc_model = kSocV79});
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  for (const std::size_t size : {std::size_t{1}, std::size_t{100}, binary->size() / 2}) {
+    EXPECT_EQ(Context::from_binary(*backend, binary->bytes().first(size)).status().code(),
+              StatusCode::kCorrupt)
+        << size;
+  }
+}
+
 TEST_F(VendorLibrary, UnknownSocIsRefused) {
-  EXPECT_THAT(Backend::create(library_, {.soc_model = 23}).status().message(), HasSubstr("14001"));
+  const std::string message = Backend::create(library_, {.soc_model = 23}).status().message();
+  EXPECT_THAT(message, HasSubstr("14001"));
+  EXPECT_THAT(message, HasSubstr(library_->emulates_device() ? "69 (v79)" : "ADSP_LIBRARY_PATH"));
+}
+
+TEST_F(VendorLibrary, TellsItsDevice) {
+  if (!library_->emulates_device()) GTEST_SKIP() << "a device of any kind";
+  // The default of the emulation, in the form in which devices answer.
+  const DeviceInfo device = read_device_info(*library_);
+  EXPECT_EQ(device.soc_model, 30u);
+  EXPECT_EQ(device.dsp_arch, 68u);
 }
 
 TEST_F(VendorLibrary, KnownNoiseStaysOutOfTheLog) {

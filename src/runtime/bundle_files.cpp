@@ -5,8 +5,14 @@
 
 namespace qhx::runtime {
 namespace {
+
 constexpr std::size_t kVerifyBelow = std::size_t{64} << 20;
+
+Status damaged(const std::filesystem::path& path) {
+  return corrupt(path.string() + ": does not match the manifest's sha256; get the file again");
 }
+
+}  // namespace
 
 const manifest::FileRecord* BundleFiles::record(std::string_view file) const {
   const auto found = records_.find(std::string(file));
@@ -35,23 +41,23 @@ Result<MappedFile> BundleFiles::map(std::string_view file, std::string_view key)
   const manifest::FileRecord* expected = record(file);
   if (expected != nullptr && !expected->sha256.empty() && mapped.size() < kVerifyBelow &&
       sha256_hex(mapped.bytes()) != expected->sha256) {
-    return corrupt(path.string() + ": does not match the manifest's sha256; get the file again");
+    return damaged(path);
   }
   return mapped;
 }
 
-Status BundleFiles::check_all(const BundleFiles& files, const manifest::Artifacts& artifacts) {
-  for (const auto& [role, file] : artifacts.contexts)
-    QHX_RETURN_IF_ERROR(files.find(file, "artifacts.contexts." + role + ".bin").status());
-  const std::pair<const char*, const std::string&> named[] = {
-      {"artifacts.embed", artifacts.embed},
-      {"artifacts.tokenizer", artifacts.tokenizer},
-      {"artifacts.patch_embed", artifacts.patch_embed},
-      {"artifacts.patch_embed_bias", artifacts.patch_embed_bias},
-      {"artifacts.pos_embed", artifacts.pos_embed}};
-  for (const auto& [key, file] : named) {
-    if (!file.empty()) QHX_RETURN_IF_ERROR(files.find(file, key).status());
-  }
+Status BundleFiles::verify(std::string_view file, std::string_view key) const {
+  QHX_ASSIGN_OR_RETURN(const std::filesystem::path path, find(file, key));
+  const manifest::FileRecord* expected = record(file);
+  if (expected == nullptr || expected->sha256.empty()) return {};
+  QHX_ASSIGN_OR_RETURN(const std::string found, sha256_hex_of_file(path));
+  return found == expected->sha256 ? Status() : damaged(path);
+}
+
+Status BundleFiles::check_all(const BundleFiles& files, const manifest::Artifacts& artifacts,
+                              bool verify_hashes) {
+  for (const auto& [key, file] : manifest::named_files(artifacts))
+    QHX_RETURN_IF_ERROR(verify_hashes ? files.verify(file, key) : files.find(file, key).status());
   return {};
 }
 

@@ -25,11 +25,16 @@ class BundleFiles {
   // checksums of their own or are verified in blocks.
   Result<MappedFile> map(std::string_view file, std::string_view key) const;
 
+  // find(), and the whole file compared with its recorded SHA-256, whatever its size.
+  Status verify(std::string_view file, std::string_view key) const;
+
   // Null if nothing is recorded.
   const manifest::FileRecord* record(std::string_view file) const;
 
-  // Whether everything the manifest names is there with its size: before any work.
-  static Status check_all(const BundleFiles& files, const manifest::Artifacts& artifacts);
+  // Whether everything the manifest names is there with its size, and if asked with its SHA-256:
+  // before any work.
+  static Status check_all(const BundleFiles& files, const manifest::Artifacts& artifacts,
+                          bool verify_hashes = false);
 
  private:
   std::filesystem::path folder_;

@@ -1,10 +1,7 @@
 #include "runtime/qnn_graphs.h"
 
-#include <algorithm>
-#include <array>
-#include <cstdio>
+#include <vector>
 
-#include "qnn/log.h"
 #include "runtime/qnn_executor.h"
 
 namespace qhx::runtime {
@@ -12,13 +9,6 @@ namespace {
 
 using manifest::Manifest;
 using qnn::GraphInfo;
-
-std::optional<std::array<unsigned, 2>> major_minor(std::string_view build) {
-  std::array<unsigned, 2> version{};
-  const std::string text(build);
-  if (std::sscanf(text.c_str(), "v%u.%u.", &version[0], &version[1]) != 2) return std::nullopt;
-  return version;
-}
 
 // The graph that the plan gives a role, as "graph" or "role/graph"; empty if it does not say.
 std::string planned_graph(const Manifest& manifest, Role role) {
@@ -66,64 +56,84 @@ bool takes_one_row(const GraphInfo& graph) {
 
 }  // namespace
 
-bool is_newer_build(std::string_view made_by, std::string_view running) {
-  const auto made = major_minor(made_by), have = major_minor(running);
-  return made.has_value() && have.has_value() && *made > *have;
-}
-
-Result<std::unique_ptr<QnnGraphs>> QnnGraphs::open(const Manifest& manifest,
-                                                   const BundleFiles& files,
-                                                   const qnn::SystemLibrary& system,
-                                                   std::shared_ptr<const qnn::Backend> backend) {
-  std::unique_ptr<QnnGraphs> graphs(new QnnGraphs(std::move(backend)));
-  QHX_RETURN_IF_ERROR(graphs->read_binaries(manifest, files, system));
+Result<std::unique_ptr<QnnGraphs>> QnnGraphs::open(
+    const Manifest& manifest, const BundleFiles& files, const qnn::SystemLibrary& system,
+    std::shared_ptr<const qnn::BackendLibrary> library, const LoadOptions& options) {
+  std::unique_ptr<QnnGraphs> graphs(new QnnGraphs);
+  QHX_RETURN_IF_ERROR(graphs->read_binaries(manifest, files, system, *library));
+  Target target = make_target(*library);
+  QHX_RETURN_IF_ERROR(graphs->check_binaries(manifest, target, options));
   QHX_RETURN_IF_ERROR(graphs->assign_roles(manifest));
+  QHX_RETURN_IF_ERROR(graphs->check_memory(options));
+  qnn::BackendOptions backend;
+  backend.threads = options.threads;
+  // On a device the chip is what it is.
+  if (target.emulation) backend.soc_model = graphs->emulated_soc(target);
+  QHX_ASSIGN_OR_RETURN(graphs->backend_, qnn::Backend::create(std::move(library), backend));
   return graphs;
 }
 
 Status QnnGraphs::read_binaries(const Manifest& manifest, const BundleFiles& files,
-                                const qnn::SystemLibrary& system) {
+                                const qnn::SystemLibrary& system,
+                                const qnn::BackendLibrary& library) {
   if (manifest.artifacts.contexts.empty())
     return unsupported("artifacts.contexts: the manifest names no context binary");
   const auto& twins = manifest.artifacts.emulation;
   for (const auto& [role, on_device] : manifest.artifacts.contexts) {
-    const bool twin = backend_->library().emulates_device() && twins.contains(role);
+    const bool twin = library.emulates_device() && twins.contains(role);
     const std::string& file = twin ? twins.at(role) : on_device;
     const std::string key = (twin ? "artifacts.emulation." : "artifacts.contexts.") + role + ".bin";
+    // Emulation loads a binary with a flipped bit without a word, and takes far longer than a hash.
+    if (library.emulates_device()) QHX_RETURN_IF_ERROR(files.verify(file, key));
     auto binary = std::make_unique<Binary>();
     binary->role = role;
-    binary->emulation = twin;
+    binary->file_name = file;
     QHX_ASSIGN_OR_RETURN(binary->file, files.map(file, key));
-    QHX_ASSIGN_OR_RETURN(binary->info,
-                         qnn::read_binary_info(system, binary->file.bytes()).with_context(file));
-    QHX_RETURN_IF_ERROR(check_binary(manifest.model, *binary).with_context(file));
+    const bool for_cpu_library = qnn::is_qhx_cpu_binary(binary->file.bytes());
+    if (for_cpu_library && !library.is_qhx_cpu()) {
+      return unsupported(file + ": made for the CPU library, not for " + library.path() + "; " +
+                         qnn::libraries_to_give(for_cpu_library));
+    }
+    auto info = qnn::read_binary_info(system, binary->file.bytes());
+    if (!info.ok() && library.is_qhx_cpu() && !for_cpu_library && manifest.model.dsp_arch != "cpu")
+      return unsupported(file + ": " + library.path() + " cannot read it: not made for the CPU " +
+                         "library, or damaged; " + qnn::libraries_to_give(for_cpu_library));
+    QHX_ASSIGN_OR_RETURN(binary->info, std::move(info).with_context(file));
     binaries_.push_back(std::move(binary));
   }
   return {};
 }
 
-Status QnnGraphs::check_binary(const manifest::Model& model, const Binary& binary) const {
-  const qnn::BackendLibrary& library = backend_->library();
-  const qnn::BinaryInfo& info = binary.info;
-  if (info.backend_id != 0 && info.backend_id != library.backend_id()) {
-    return unsupported("made for QNN backend " + std::to_string(info.backend_id) + ", " +
-                       library.path() + " is backend " + std::to_string(library.backend_id()) +
-                       "; give the library that the bundle was made for");
-  }
-  const std::string arch = info.dsp_arch == 0 ? "" : "v" + std::to_string(info.dsp_arch);
-  if (!arch.empty() && !model.dsp_arch.empty() && arch != model.dsp_arch) {
-    return corrupt("model.dsp_arch: the manifest says " + model.dsp_arch + ", the binary " + arch);
-  }
-  if (info.soc_model != 0 && model.soc_model != 0 && info.soc_model != model.soc_model) {
-    return corrupt("model.soc_model: the manifest says " + std::to_string(model.soc_model) +
-                   ", the binary " + std::to_string(info.soc_model));
-  }
-  if (is_newer_build(info.build_id, library.build_id())) {
-    return unsupported("made by build " + info.build_id + ", which is newer than " +
-                       library.path() + " (" + library.build_id() +
-                       "); use a library at least as new");
+Status QnnGraphs::check_binaries(const Manifest& manifest, Target& target,
+                                 const LoadOptions& options) {
+  if (target.emulation) target.device = choose_emulated(manifest.model, binaries_[0]->info);
+  for (const auto& binary : binaries_) {
+    std::vector<std::string> notes;
+    QHX_RETURN_IF_ERROR(
+        check_binary(manifest.model, binary->info, target, options.allow_arch_mismatch, notes)
+            .with_context(binary->file_name));
+    for (const std::string& note : notes) notes_.push_back(binary->file_name + ": " + note);
   }
   return {};
+}
+
+// The emulation of a chip loads binaries of older archs, not of newer ones.
+std::uint32_t QnnGraphs::emulated_soc(const Target& target) const {
+  qnn::DeviceInfo newest = target.device;
+  for (const auto& binary : binaries_) {
+    if (binary->info.soc_model != 0 && binary->info.dsp_arch > newest.dsp_arch)
+      newest = {.soc_model = binary->info.soc_model, .dsp_arch = binary->info.dsp_arch};
+  }
+  return newest.soc_model;
+}
+
+Status QnnGraphs::check_memory(const LoadOptions& options) const {
+  if (options.allow_low_memory) return {};
+  const auto available = options.available ? options.available : available_memory();
+  if (!available) return {};
+  std::vector<ContextSize> contexts;
+  for (const auto& binary : binaries_) contexts.push_back({binary->file.size(), &binary->info});
+  return admit(memory_need(contexts), *available);
 }
 
 Status QnnGraphs::assign_roles(const Manifest& manifest) {
@@ -221,15 +231,6 @@ std::vector<const GraphInfo*> QnnGraphs::infos(Role role) const {
 
 Status QnnGraphs::load_context(Binary& binary) {
   if (binary.context != nullptr) return {};
-  // The emulation crashes on a context of several graphs over shared weights, and nothing but the
-  // manifest tells a binary of that kind from one it can load.
-  if (backend_->library().emulates_device() && !binary.emulation && binary.info.graphs.size() > 1) {
-    return unsupported(
-        "context " + binary.role + ": " + backend_->library().path() +
-        " cannot load, in emulation, a binary with " + std::to_string(binary.info.graphs.size()) +
-        " graphs over shared weights; run the bundle on its device, or make it again "
-        "with \"qhx forge --emulation-twin\"");
-  }
   QHX_ASSIGN_OR_RETURN(binary.context, qnn::Context::from_binary(backend_, binary.file.bytes())
                                            .with_context("context " + binary.role));
   return {};

@@ -333,6 +333,28 @@ struct QnnBackend_Config_t {
   };
 };
 
+// What a library says of the devices it drives. The extension is the backend's own: for HTP a
+// QnnHtpDevice_DeviceInfoExtension_t.
+struct QnnDevice_HardwareDeviceInfoV1_t {
+  std::uint32_t deviceId;
+  std::uint32_t deviceType;
+  std::uint32_t numCores;
+  void* cores;
+  void* deviceInfoExtension;
+};
+struct QnnDevice_HardwareDeviceInfo_t {
+  std::uint32_t version;  // 1
+  QnnDevice_HardwareDeviceInfoV1_t v1;
+};
+struct QnnDevice_PlatformInfoV1_t {
+  std::uint32_t numHwDevices;
+  QnnDevice_HardwareDeviceInfo_t* hwDevices;
+};
+struct QnnDevice_PlatformInfo_t {
+  std::uint32_t version;  // 1
+  QnnDevice_PlatformInfoV1_t v1;
+};
+
 struct QnnBackend_OperationName_t {
   const char* packageName;
   const char* name;
@@ -406,8 +428,8 @@ struct QnnInterface_ImplementationV2_t {
   Qnn_ErrorHandle_t (*memRegister)(Qnn_ContextHandle_t, const Qnn_MemDescriptor_t*, std::uint32_t,
                                    Qnn_MemHandle_t*);
   Qnn_ErrorHandle_t (*memDeRegister)(const Qnn_MemHandle_t*, std::uint32_t);
-  Qnn_UnusedSlot_t deviceGetPlatformInfo;
-  Qnn_UnusedSlot_t deviceFreePlatformInfo;
+  Qnn_ErrorHandle_t (*deviceGetPlatformInfo)(Qnn_LogHandle_t, const QnnDevice_PlatformInfo_t**);
+  Qnn_ErrorHandle_t (*deviceFreePlatformInfo)(Qnn_LogHandle_t, const QnnDevice_PlatformInfo_t*);
   Qnn_ErrorHandle_t (*deviceGetInfrastructure)(const void** infrastructure);
   Qnn_ErrorHandle_t (*deviceCreate)(Qnn_LogHandle_t, const QnnDevice_Config_t**,
                                     Qnn_DeviceHandle_t*);
@@ -595,6 +617,39 @@ struct QnnHtpContext_CustomConfig_t {
   };
 };
 
+// A chip's device: the extension of QnnDevice_HardwareDeviceInfo_t.
+struct QnnHtpDevice_DeviceInfoExtension_t {
+  std::uint32_t devType;  // 0: on the chip
+  std::uint64_t vtcmSizeInMB;
+  std::uint32_t socModel;
+  std::uint8_t signedPdSupport;
+  std::uint8_t dlbcSupport;
+  std::uint32_t arch;  // 75, 79, 81 …
+};
+
+// The beginnings of what HTP binaries record about themselves: contextMetadata and graphBlobInfo.
+struct QnnHtpSystemContext_ContextMetadataV1_t {
+  std::uint32_t version;  // 1
+  std::uint32_t dspArch;
+};
+struct QnnHtpSystemContext_GraphBlobInfoV1_t {
+  std::uint32_t version;  // 1
+  std::uint64_t spillFillBufferSize;
+  std::uint32_t vtcmSize;  // bytes
+  std::uint32_t optimizationLevel;
+  std::uint8_t htpDlbc;
+  std::uint64_t numHvxThreadsReserved;
+};
+// What library 2.51 records behind it. These two were told by comparing binaries with and without
+// weight sharing: the size of the graph's weights stands in one or the other.
+struct QhxHtp_GraphBlobInfo2_51_t {
+  QnnHtpSystemContext_GraphBlobInfoV1_t v1;
+  std::uint64_t untold[6];
+  std::uint64_t ownWeightsSize;
+  std::uint64_t untold2;
+  std::uint64_t sharedWeightsSize;
+};
+
 }  // extern "C"
 
 // ----------------------------------------------------------------------------------------------
@@ -641,3 +696,14 @@ static_assert(sizeof(QnnHtpDevice_CustomConfig_t) == 16 &&
 static_assert(sizeof(QnnHtpGraph_CustomConfig_t) == 56 &&
               offsetof(QnnHtpGraph_CustomConfig_t, vtcmSizeInMB) == 8);
 static_assert(sizeof(QnnHtpContext_CustomConfig_t) == 24);
+static_assert(sizeof(QnnDevice_PlatformInfo_t) == 24 &&
+              offsetof(QnnDevice_PlatformInfo_t, v1.hwDevices) == 16);
+static_assert(sizeof(QnnDevice_HardwareDeviceInfo_t) == 40 &&
+              offsetof(QnnDevice_HardwareDeviceInfo_t, v1.deviceInfoExtension) == 32);
+static_assert(offsetof(QnnHtpDevice_DeviceInfoExtension_t, socModel) == 16 &&
+              offsetof(QnnHtpDevice_DeviceInfoExtension_t, arch) == 24);
+static_assert(offsetof(QnnHtpSystemContext_GraphBlobInfoV1_t, vtcmSize) == 16 &&
+              offsetof(QnnHtpSystemContext_GraphBlobInfoV1_t, htpDlbc) == 24 &&
+              sizeof(QnnHtpSystemContext_GraphBlobInfoV1_t) == 40);
+static_assert(sizeof(QhxHtp_GraphBlobInfo2_51_t) == 112 &&
+              offsetof(QhxHtp_GraphBlobInfo2_51_t, ownWeightsSize) == 88);
