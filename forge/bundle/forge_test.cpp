@@ -118,7 +118,7 @@ INSTANTIATE_TEST_SUITE_P(
                        .shards = 2,
                        .heads = 2,
                        .kv_heads = 2,
-                       .deepstack = {0, 1, 3},
+                       .deepstack = {3, 0, 1},
                        .new_rope_spelling = true}));
 
 TEST_F(Bundle, EmbeddingIsF16WithAChecksumForEachBlock) {
