@@ -27,7 +27,7 @@ using Observer = std::function<void(std::string_view stage, const Matrix& value)
 struct VisionOutput {
   Matrix vision_in;     // [N, Hv] patch and position embedding, what enters the first block
   Matrix image_embeds;  // [N / merge^2, H]
-  std::vector<Matrix> deepstack;  // [N / merge^2, H] each
+  std::vector<Matrix> deepstack;  // [N / merge^2, H] each, in the order of the blocks
 };
 
 class VisionModel {

@@ -124,9 +124,8 @@ VisionOutput VisionModel::run(const Matrix& patches, vision::Grid grid, ThreadPo
       std::snprintf(name, sizeof name, "block_out_%02zu", i);
       observer(name, x);
     }
-    const std::size_t k = output.deepstack.size();
-    if (k < deepstack_.size() && config_.deepstack_layers[k] == i) {
-      output.deepstack.push_back(merge(deepstack_[k], x, false, pool));
+    if (const auto merger = config_.deepstack_merger_of(i)) {
+      output.deepstack.push_back(merge(deepstack_[*merger], x, false, pool));
     }
   }
   output.image_embeds = merge(merger_, x, true, pool);

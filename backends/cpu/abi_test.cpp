@@ -343,6 +343,9 @@ TEST_F(RefusalTest, ShapesTypesAndParameters) {
                  "expected 0 to 8, found 9");
   expect_refused("ElementWiseUnary", {x_}, {same}, {integer("operation", 10)},
                  "unsupported value 10");
+  expect_refused("ElementWiseBinary", {x_, x_}, {same}, {integer("operation", 1)},
+                 "unsupported value 1");
+  expect_refused("ElementWiseBinary", {x_, x_}, {same}, {}, "unsupported value -1");
   expect_refused("Softmax", {x_}, {same}, {integer("axis", 2)}, "expected the last axis");
   expect_refused("Reshape", {x_}, {y_}, {}, "expected as many elements");
   expect_refused("Transpose", {x_}, {same}, {list("perm", {0, 1, 2, 2})},
@@ -395,18 +398,10 @@ TEST(Threads, SeveralExecuteTogether) {
   Client client({"qhx.threads:2"});
   const Qnn_ContextHandle_t context = client.new_context();
   Graph a(context, "a"), b(context, "b");
-  const DecoderShape shape{.tokens = 4,
-                           .context = 16,
-                           .hidden = 32,
-                           .query_heads = 4,
-                           .kv_heads = 2,
-                           .head_dim = 8,
-                           .ffn = 48,
-                           .layers = 1};
-  const Decoder da = build_decoder(a, shape, 3), db = build_decoder(b, shape, 3);
+  const Decoder da = build_decoder(a, kTinyDecoder, 3), db = build_decoder(b, kTinyDecoder, 3);
   ASSERT_EQ(a.finalize(), 0u);
   ASSERT_EQ(b.finalize(), 0u);
-  const auto inputs = decoder_inputs(shape, 5, 9);
+  const auto inputs = decoder_inputs(kTinyDecoder, 5, 9);
   const auto work = [&](Graph& graph, const Decoder& decoder, Values& y) {
     Executor executor(graph.handle(), decoder.edges.inputs, decoder.edges.outputs);
     for (const auto& [name, values] : inputs) executor.set(name, values);

@@ -16,15 +16,6 @@ namespace {
 using Named = std::map<std::string, Values>;
 using ::testing::HasSubstr;
 
-constexpr DecoderShape kShape = {.tokens = 3,
-                                 .context = 8,
-                                 .hidden = 32,
-                                 .query_heads = 4,
-                                 .kv_heads = 2,
-                                 .head_dim = 8,
-                                 .ffn = 48,
-                                 .layers = 1};
-
 Named run(Qnn_GraphHandle_t graph, const ModelEdges& edges, const Named& inputs,
           Qnn_ErrorHandle_t expected = 0) {
   Executor executor(graph, edges.inputs, edges.outputs);
@@ -70,7 +61,7 @@ struct Built {
   Named prefill_out, decode_out;
 };
 
-Built build(Client& client, bool with_decode, const DecoderShape& shape = kShape) {
+Built build(Client& client, bool with_decode, const DecoderShape& shape = kTinyDecoder) {
   Built built;
   const Qnn_ContextHandle_t context = client.new_context();
   Graph prefill(context, "prefill");
@@ -91,7 +82,7 @@ Built build(Client& client, bool with_decode, const DecoderShape& shape = kShape
 
 TEST(Binary, ComesBackBitForBit) {
   for (const auto type : {QNN_DATATYPE_FLOAT_32, QNN_DATATYPE_FLOAT_16}) {
-    DecoderShape shape = kShape;
+    DecoderShape shape = kTinyDecoder;
     shape.activations = type;
     Client client;
     const Built built = build(client, true, shape);
@@ -130,7 +121,7 @@ TEST(Binary, IsDeterministic) {
 }
 
 TEST(Binary, GraphsShareWeights) {
-  DecoderShape shape = kShape;
+  DecoderShape shape = kTinyDecoder;
   shape.hidden = 128;
   shape.ffn = 256;
   Client client;
@@ -219,7 +210,7 @@ TEST(Binary, TensorsOfMetadataExecute) {
   std::vector<Qnn_Tensor_t> in(graph.graphInputs, graph.graphInputs + graph.numGraphInputs);
   std::vector<Qnn_Tensor_t> out(graph.graphOutputs, graph.graphOutputs + graph.numGraphOutputs);
   std::vector<std::vector<std::byte>> buffers;
-  const Named inputs = decoder_inputs(kShape, 4, 5);
+  const Named inputs = decoder_inputs(kTinyDecoder, 4, 5);
   for (Qnn_Tensor_t& t : in) buffers.push_back(to_bytes(inputs.at(t.v1.name), t.v1.dataType));
   for (Qnn_Tensor_t& t : out)
     buffers.emplace_back(count_of(Dims(t.v1.dimensions, t.v1.dimensions + t.v1.rank)) * 4);
@@ -272,7 +263,7 @@ TEST(Damage, EveryFlippedBitIsFound) {
   std::memcpy(&sections_offset, built.binary.data() + 40, sizeof(sections_offset));
   Mapped mapped(built.binary);
   Executor executor(nullptr, built.prefill.edges.inputs, built.prefill.edges.outputs);
-  const Named inputs = decoder_inputs(kShape, 4, 5);
+  const Named inputs = decoder_inputs(kTinyDecoder, 4, 5);
   Random random(1);
   std::size_t at_create = 0, at_execute = 0;
   for (std::size_t i = 0; i < built.binary.size(); i += i < sections_offset ? 1 : 97) {
@@ -308,7 +299,7 @@ TEST(Damage, IsFoundWhateverThreadComesFirst) {
   ASSERT_EQ(mapped.load(client, context), 0u);
   Qnn_GraphHandle_t graph = nullptr;
   ASSERT_EQ(Client::api().graphRetrieve(context, "prefill", &graph), 0u);
-  const Named inputs = decoder_inputs(kShape, 4, 5);
+  const Named inputs = decoder_inputs(kTinyDecoder, 4, 5);
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {

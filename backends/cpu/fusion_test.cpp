@@ -133,43 +133,61 @@ TEST(DecoderFusion, MaskedOutCacheIsNotRead) {
   EXPECT_EQ(clean, dirty);
 }
 
-// An additive mask that is not "visible or not" is scaled by Softmax's beta like the scores.
-TEST(AttentionFusion, ScalesTheMask) {
-  constexpr std::uint32_t G = 2, T = 3, D = 8;
-  Random random(7);
-  const Values q = random.values(G * T * D, -1, 1), k = random.values(G * T * D, -1, 1),
-               v = random.values(G * T * D, -1, 1);
-  const Values mask = random.values(T * T, -20, 20);
-  Values results[2];
-  for (const bool fuse : {false, true}) {
+// softmax(beta * (q k + mask)) v with `heads` heads of `rows` rows each, as a client writes it.
+struct PlainAttention {
+  static constexpr std::uint32_t kHeads = 2, kRows = 3, kWidth = 8;
+  static constexpr double kBeta = 0.25;
+  Random random{7};
+  Values q = random.values(kHeads * kRows * kWidth, -1, 1),
+         k = random.values(kHeads * kRows * kWidth, -1, 1),
+         v = random.values(kHeads * kRows * kWidth, -1, 1);
+
+  Values run(const Values& mask, bool fuse) const {
+    const Dims values = {1, kHeads, kRows, kWidth}, scores = {1, kHeads, kRows, kRows},
+               masks = {1, 1, kRows, kRows};
     Client client({fuse ? "qhx.fuse:1" : "qhx.fuse:0"});
     Graph graph(client.new_context(), "g");
-    const auto tq = graph.input("q", {1, G, T, D}), tk = graph.input("k", {1, G, T, D}),
-               tv = graph.input("v", {1, G, T, D});
-    const auto tm = graph.input("mask", {1, 1, T, T});
-    const auto sc = graph.native({1, G, T, T}), sum = graph.native({1, G, T, T}),
-               p = graph.native({1, G, T, T});
-    const auto o = graph.output("o", {1, G, T, D});
+    const auto tq = graph.input("q", values), tk = graph.input("k", values),
+               tv = graph.input("v", values), tm = graph.input("mask", masks);
+    const auto sc = graph.native(scores), sum = graph.native(scores), p = graph.native(scores);
+    const auto o = graph.output("o", values);
     graph.op("MatMul", {tq, tk}, {sc}, {boolean("transpose_in1", true)});
     graph.op("ElementWiseBinary", {sc, tm}, {sum}, {integer("operation", 0)});
-    graph.op("Softmax", {sum}, {p}, {integer("axis", 3), number("beta", 0.25)});
+    graph.op("Softmax", {sum}, {p}, {integer("axis", 3), number("beta", kBeta)});
     graph.op("MatMul", {p, tv}, {o});
-    ASSERT_EQ(graph.finalize(), 0u) << Client::take_log();
-    Executor executor(graph.handle(),
-                      {{"q", {1, G, T, D}, kF32},
-                       {"k", {1, G, T, D}, kF32},
-                       {"v", {1, G, T, D}, kF32},
-                       {"mask", {1, 1, T, T}, kF32}},
-                      {{"o", {1, G, T, D}, kF32}});
+    EXPECT_EQ(graph.finalize(), 0u) << Client::take_log();
+    Executor executor(
+        graph.handle(),
+        {{"q", values, kF32}, {"k", values, kF32}, {"v", values, kF32}, {"mask", masks, kF32}},
+        {{"o", values, kF32}});
     executor.set("q", q);
     executor.set("k", k);
     executor.set("v", v);
     executor.set("mask", mask);
-    ASSERT_EQ(executor.run(), 0u);
-    results[fuse ? 1 : 0] = executor.get("o");
+    EXPECT_EQ(executor.run(), 0u);
     EXPECT_EQ(nodes_run(client, executor).size(), fuse ? 2u : 4u);
+    return executor.get("o");
   }
-  EXPECT_LT(relative_error(results[1], results[0]), 1e-5);
+};
+
+// An additive mask that is not "visible or not" is scaled by Softmax's beta like the scores.
+TEST(AttentionFusion, ScalesTheMask) {
+  PlainAttention attention;
+  const Values mask = attention.random.values(9, -20, 20);
+  EXPECT_LT(relative_error(attention.run(mask, true), attention.run(mask, false)), 1e-5);
+}
+
+TEST(AttentionFusion, ARowThatSeesNothingIsThatOfSoftmax) {
+  const PlainAttention attention;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const float low : {-65504.0f, -1e9f, std::numeric_limits<float>::lowest(), -kInfinity}) {
+    // The middle row sees nothing.
+    const Values mask = {0, low, low, low, low, low, 0, 0, 0};
+    const Values plain = attention.run(mask, false);
+    for (const float value : plain) ASSERT_TRUE(std::isfinite(value)) << low;
+    // A sum of 65504 and a score is rounded to 2^-8, either way where it is near the middle.
+    EXPECT_LT(relative_error(attention.run(mask, true), plain), 0x1p-8 * attention.kBeta) << low;
+  }
 }
 
 // A client may want to see what lies between the ops that are fused.

@@ -43,6 +43,7 @@ const Shape kShapes[] = {
     {"GroupedAligned", 4, 2, {0, 2}, true, 64, 64, 64},
     {"MultiQueryWide", 4, 1, {1}, false, 96, 64},
     {"MultiHeadTall", 2, 2, {0, 1, 3}, true, 32, 96},
+    {"DeepstackOutOfOrder", 4, 2, {3, 1}, true, 64, 32},
     {"NoDeepstack", 6, 3, {}, false, 64, 32},
 };
 

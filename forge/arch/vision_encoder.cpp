@@ -140,16 +140,15 @@ Result<qnn::Graph> build_vision_encoder(std::shared_ptr<qnn::Context> context,
   QHX_ASSIGN_OR_RETURN(qnn::GraphBuilder builder,
                        qnn::GraphBuilder::create(std::move(context), "vision", htp));
   VisionGraph graph(std::move(builder), weights.activation(), vision, grid);
+  std::size_t features = 0;
   for (std::size_t i = 0; i < vision.depth; ++i) {
     QHX_ASSIGN_OR_RETURN(const VisionBlock block, load_block(weights, vision, i));
     graph.block(block);
-    const auto& places = vision.deepstack_layers;
-    for (std::size_t k = 0; k < places.size(); ++k) {
-      if (places[k] != i) continue;
+    if (const auto number = vision.deepstack_merger_of(i)) {
       QHX_ASSIGN_OR_RETURN(
           const Merger merger,
-          load_merger(weights, "model.visual.deepstack_merger_list." + std::to_string(k)));
-      graph.deepstack(k, merger);
+          load_merger(weights, "model.visual.deepstack_merger_list." + std::to_string(*number)));
+      graph.deepstack(features++, merger);
     }
     QHX_RETURN_IF_ERROR(graph.status());
   }

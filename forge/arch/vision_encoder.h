@@ -1,7 +1,8 @@
 // The vision encoder as one QNN graph, for one picture size.
 //
 //   input   patches [N, Hv]: patch and position embeddings, N patches in merge-block order
-//   outputs image_embeds [M, H], deepstack_k [M, H]: M = N / merge^2 tokens in raster order
+//   outputs image_embeds [M, H], deepstack_k [M, H]: M = N / merge^2 tokens in raster order,
+//           k counts the deepstack features in the order of their blocks
 // Rotary tables depend on the picture's grid alone and are constants of the graph.
 #pragma once
 

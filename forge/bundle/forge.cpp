@@ -289,7 +289,7 @@ class Forge {
           write(names_->vlm_manifest, make_vlm_manifest(options_, config_, *names_, facts_)));
     QHX_RETURN_IF_ERROR(
         write(names_->text_manifest, make_text_manifest(options_, config_, *names_, facts_)));
-    work_.finish();
+    QHX_RETURN_IF_ERROR(work_.finish());
     record_.stages = work_.times();
     record_.peak_resident_bytes = std::max(peak_resident_bytes(), worker_peak_);
     return write_file(folder / names_->record,

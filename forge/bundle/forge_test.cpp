@@ -120,7 +120,7 @@ INSTANTIATE_TEST_SUITE_P(
                        .shards = 2,
                        .heads = 2,
                        .kv_heads = 2,
-                       .deepstack = {0, 1, 3},
+                       .deepstack = {3, 0, 1},
                        .new_rope_spelling = true}));
 
 TEST_F(Bundle, EmbeddingIsF16WithAChecksumForEachBlock) {
@@ -283,13 +283,16 @@ TEST_F(Bundle, StoppingAnywhereLeavesNothing) {
   make_checkpoint({}, options_.checkpoint);
   for (const double at : {0.01, 0.2, 0.5, 0.7, 0.9}) {
     std::atomic<bool> stop = false;
+    double seen = 0;
     const auto report = forge_bundle(
         options_,
         [&](double fraction, std::string_view) {
+          seen = std::max(seen, fraction);
           if (fraction >= at) stop = true;
         },
         &stop);
     EXPECT_EQ(report.status().code(), StatusCode::kCancelled) << at;
+    EXPECT_LT(seen, 1.0) << at;
     expect_nothing_left();
   }
 }

@@ -1,6 +1,7 @@
 #include "forge/bundle/work.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
 
@@ -24,22 +25,27 @@ Status Work::begin_next() {
   end_stage();
   ++next_;
   stage_start_ = std::chrono::steady_clock::now();
-  return report();
+  return report(fraction(), stages_[next_ - 1].name);
 }
 
 Status Work::advance(double cost) {
   done_in_stage_ = std::min(done_in_stage_ + cost, stages_[next_ - 1].cost);
-  return report();
+  return report(fraction(), stages_[next_ - 1].name);
 }
 
-void Work::finish() {
+Status Work::finish() {
   end_stage();
-  if (report_) report_(1.0, "done");
+  return report(1.0, "done");
 }
 
-Status Work::report() {
+// Below 1 also where every planned cost is used up: who sees 1 may rely on the job being done.
+double Work::fraction() const {
+  return std::min((done_before_ + done_in_stage_) / total_, std::nextafter(1.0, 0.0));
+}
+
+Status Work::report(double fraction, std::string_view stage) {
   if (stop_ != nullptr && stop_->load()) return cancelled("stopped on request");
-  if (report_) report_((done_before_ + done_in_stage_) / total_, stages_[next_ - 1].name);
+  if (report_) report_(fraction, stage);
   return {};
 }
 

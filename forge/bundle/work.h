@@ -20,10 +20,12 @@ struct StageTime {
 // A job is a list of stages with a cost each, in any one unit. Used by one thread.
 class Work {
  public:
-  // Called often, with the done part of the job (0 to 1) and the name of the running stage.
+  // Called often, with the done part of the job (0 to 1) and the name of the running stage. Only
+  // finish() reports 1.
   using Report = std::function<void(double fraction, std::string_view stage)>;
 
-  // `stop` may be null; once it is true, advance() and begin() return kCancelled.
+  // `stop` may be null; once it is true, begin_next(), advance() and finish() return
+  // kCancelled and report nothing.
   Work(Report report, const std::atomic<bool>* stop) : report_(std::move(report)), stop_(stop) {}
 
   // Before the first begin().
@@ -33,7 +35,7 @@ class Work {
   Status begin_next();
   // `cost` more of the running stage is done.
   Status advance(double cost);
-  void finish();
+  Status finish();
 
   // Of the stages that have ended.
   const std::vector<StageTime>& times() const { return times_; }
@@ -44,7 +46,8 @@ class Work {
     double cost;
   };
   void end_stage();
-  Status report();
+  Status report(double fraction, std::string_view stage);
+  double fraction() const;
 
   Report report_;
   const std::atomic<bool>* stop_;

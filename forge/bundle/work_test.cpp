@@ -20,7 +20,7 @@ TEST(Work, ReportsThePartThatIsDone) {
   ASSERT_TRUE(work.advance(100).ok());  // an estimate may be wrong, the sum stays below 1
   ASSERT_TRUE(work.begin_next().ok());
   ASSERT_TRUE(work.advance(1).ok());
-  work.finish();
+  ASSERT_TRUE(work.finish().ok());
   EXPECT_THAT(seen, ElementsAre(Pair(0.0, "a"), Pair(0.125, "a"), Pair(0.25, "a"), Pair(0.25, "b"),
                                 Pair(0.5, "b"), Pair(1.0, "done")));
   ASSERT_EQ(work.times().size(), 2u);
@@ -34,6 +34,23 @@ TEST(Work, StopsWhenAsked) {
   ASSERT_TRUE(work.begin_next().ok());
   stop = true;
   EXPECT_EQ(work.advance(0.1).code(), StatusCode::kCancelled);
+}
+
+TEST(Work, StopsAfterItsLastStepToo) {
+  std::atomic<bool> stop = false;
+  double seen = 0;
+  Work work(
+      [&](double fraction, std::string_view) {
+        seen = fraction;
+        if (fraction > 0.9) stop = true;
+      },
+      &stop);
+  work.plan("a", 1);
+  ASSERT_TRUE(work.begin_next().ok());
+  ASSERT_TRUE(work.advance(1).ok());
+  EXPECT_LT(seen, 1.0);
+  EXPECT_EQ(work.finish().code(), StatusCode::kCancelled);
+  EXPECT_LT(seen, 1.0);
 }
 
 }  // namespace

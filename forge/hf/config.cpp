@@ -1,5 +1,6 @@
 #include "forge/hf/config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <concepts>
 
@@ -155,10 +156,9 @@ void read_deepstack(const Section& vision, VisionConfig& config) {
   if (indexes == nullptr) return;
   for (const Json& item : *indexes) {
     const bool valid = item.is_number_unsigned() && item.get<std::uint64_t>() < config.depth;
-    if (!valid || (!config.deepstack_layers.empty() &&
-                   item.get<std::size_t>() <= config.deepstack_layers.back())) {
+    if (!valid || config.deepstack_merger_of(item.get<std::size_t>())) {
       return vision.fail("deepstack_visual_indexes",
-                         "rising block numbers below depth = " + std::to_string(config.depth));
+                         "different block numbers below depth = " + std::to_string(config.depth));
     }
     config.deepstack_layers.push_back(item.get<std::size_t>());
   }
@@ -326,6 +326,12 @@ Result<std::string> read_optional(const std::filesystem::path& file) {
 }
 
 }  // namespace
+
+std::optional<std::size_t> VisionConfig::deepstack_merger_of(std::size_t block) const {
+  const auto found = std::find(deepstack_layers.begin(), deepstack_layers.end(), block);
+  if (found == deepstack_layers.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - deepstack_layers.begin());
+}
 
 Result<ModelConfig> parse_config(std::string_view config_json, std::string_view generation_json,
                                  std::string_view preprocessor_json) {

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,8 +49,12 @@ struct VisionConfig {
   std::size_t spatial_merge_size = 0;
   std::size_t out_hidden_size = 0;
   std::size_t position_grid = 0;  // side of the square grid of position embeddings
-  std::vector<std::size_t>
-      deepstack_layers;  // blocks whose output goes to a deepstack merger, in order
+  // Entry m is the block whose output deepstack merger m takes: any order, no block twice.
+  std::vector<std::size_t> deepstack_layers;
+
+  // The deepstack merger that takes the output of a block. Features are numbered as they come out,
+  // in the order of the blocks, which need not be that of the mergers.
+  std::optional<std::size_t> deepstack_merger_of(std::size_t block) const;
 
   std::size_t head_dim() const { return hidden_size / n_heads; }
   std::size_t patch_values() const {

@@ -69,6 +69,17 @@ TEST(Config, OptionalFilesHaveDefaults) {
   EXPECT_EQ(config->preprocessor.max_pixels, 16777216u);
 }
 
+TEST(Config, DeepstackMergersMayTakeTheBlocksInAnyOrder) {
+  Json json = base_config();
+  json["vision_config"]["deepstack_visual_indexes"] = {3, 1};
+  const auto config = parse_config(json.dump(), "", "");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_THAT(config->vision.deepstack_layers, ElementsAre(3, 1));
+  EXPECT_EQ(config->vision.deepstack_merger_of(3), 0u);
+  EXPECT_EQ(config->vision.deepstack_merger_of(1), 1u);
+  EXPECT_EQ(config->vision.deepstack_merger_of(0), std::nullopt);
+}
+
 TEST(Config, ReadsTheNewerSpelling) {
   Json json = base_config();
   Json& text = json["text_config"];
@@ -121,7 +132,8 @@ TEST(Config, NamesFieldExpectedAndFound) {
       {"/text_config/attention_bias", true, unsupported, "attention_bias"},
       {"/text_config/model_type", "qwen3_vl_moe_text", unsupported, "model_type"},
       {"/vision_config/deepstack_visual_indexes", Json::array({0, 4}), corrupt, "below depth = 4"},
-      {"/vision_config/deepstack_visual_indexes", Json::array({2, 2}), corrupt, "rising"},
+      {"/vision_config/deepstack_visual_indexes", Json::array({2, 2}), corrupt, "different block"},
+      {"/vision_config/deepstack_visual_indexes", Json::array({3, 1, 3}), corrupt, "[3,1,3]"},
       {"/vision_config/num_position_embeddings", 35, corrupt, "a perfect square, found 35"},
       {"/vision_config/num_heads", 3, corrupt, "a multiple of 4 * num_heads = 12"},
       {"/vision_config/out_hidden_size", 32, corrupt, "text_config.hidden_size = 24, found 32"},

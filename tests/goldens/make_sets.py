@@ -40,6 +40,8 @@ SETS = {
             dict(hidden_size=60, num_heads=5, intermediate_size=101, out_hidden_size=140, depth=7,
                  deepstack_visual_indexes=[0, 1, 2, 6], num_position_embeddings=49),
             False, 34, "fp32", ["300x217", "64x640"], 700),
+    # Deepstack mergers that take the blocks in another order than the blocks run.
+    "order": ("tiny-b", {}, dict(deepstack_visual_indexes=[3, 1]), False, 36, "fp32", ["96x160"], 300),
     # The real vocabulary and special ids.
     "vocab": ("tiny-a", {}, {}, True, 14, "bf16", ["512x512"], 0),
 }
@@ -49,11 +51,12 @@ TEMPLATE = """{%- for m in messages %}<|im_start|>{{ m.role }}
 {%- else %}{{ part.text }}{% endif %}{% endfor %}<|im_end|>
 {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
-# The smallest that still has every part: a picture that is resized, deepstack, grouped heads, an untied head.
+# The smallest that still has every part: a picture that is resized, deepstack (not in the order of the
+# blocks), grouped heads, an untied head.
 MINI = ("tiny-a", dict(hidden_size=16, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
                        intermediate_size=24, rope_scaling=hf_golden.rope([2, 1, 1])),
         dict(hidden_size=8, num_heads=2, depth=3, intermediate_size=12, out_hidden_size=16,
-             deepstack_visual_indexes=[0, 2], num_position_embeddings=25), False, 35, "bf16", ["70x47"], 50)
+             deepstack_visual_indexes=[2, 0], num_position_embeddings=25), False, 35, "bf16", ["70x47"], 50)
 TEXTS = ["Hello, who are you?", "naïve café 你好 12345\n\n  x"]
 
 

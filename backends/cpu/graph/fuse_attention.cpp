@@ -2,11 +2,10 @@
 
 #include "graph/rewrite.h"
 #include "ops/op.h"
+#include "ops/operation.h"
 
 namespace qhx::cpu {
 namespace {
-
-constexpr std::int64_t kAddOperation = 0;  // of ElementWiseBinary
 
 struct Match {
   std::size_t at = 0;  // the second MatMul
@@ -27,7 +26,7 @@ bool is_plain_matmul(const Node* node, bool transposed) {
 bool match_mask(const Graph& graph, const Uses& uses, int& scores, Match& match) {
   const Node* add = uses.producer(scores, "ElementWiseBinary");
   if (add == nullptr) return true;
-  if (add->attributes.integer("operation", -1) != kAddOperation) return false;
+  if (binary_operation(*add) != qnn::Binary::kAdd) return false;
   const std::size_t side = uses.producer(add->inputs[0], "MatMul") != nullptr ? 0 : 1;
   match.mask = add->inputs[1 - side];
   scores = add->inputs[side];

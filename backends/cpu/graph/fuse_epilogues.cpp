@@ -3,13 +3,10 @@
 #include "graph/linear_bias.h"
 #include "graph/rewrite.h"
 #include "ops/op.h"
+#include "ops/operation.h"
 
 namespace qhx::cpu {
 namespace {
-
-constexpr std::int64_t kAddOperation = 0;   // of ElementWiseBinary
-constexpr std::int64_t kGeluOperation = 1;  // of ElementWiseNeuron
-constexpr std::int64_t kReluOperation = 4;
 
 Activation activation_of(const Node& linear) {
   return static_cast<Activation>(linear.attributes.list("activations")->front());
@@ -44,9 +41,9 @@ bool fuse_activation(Graph& graph, const Uses& uses, std::size_t at) {
   Activation activation = Activation::kNone;
   if (node.type == "Gelu") activation = Activation::kGeluErf;
   if (node.type == "ElementWiseNeuron") {
-    const std::int64_t operation = node.attributes.integer("operation", -1);
-    if (operation == kGeluOperation) activation = Activation::kGeluTanh;
-    if (operation == kReluOperation) activation = Activation::kRelu;
+    const qnn::Neuron operation = neuron_operation(node);
+    if (operation == qnn::Neuron::kGelu) activation = Activation::kGeluTanh;
+    if (operation == qnn::Neuron::kRelu) activation = Activation::kRelu;
   }
   if (activation == Activation::kNone) return false;
   const Node* linear = private_linear(uses, node.inputs[0]);
@@ -71,8 +68,7 @@ bool is_bias(const Graph& graph, const Node& linear, int tensor) {
 bool fuse_addition(Graph& graph, const Uses& uses, std::size_t at, std::size_t side,
                    const ConstantTools& tools) {
   const Node& node = graph.nodes[at];
-  if (node.type != "ElementWiseBinary" || node.attributes.integer("operation", -1) != kAddOperation)
-    return false;
+  if (node.type != "ElementWiseBinary" || binary_operation(node) != qnn::Binary::kAdd) return false;
   const int sum = node.inputs[side], other = node.inputs[1 - side], output = node.outputs[0];
   const Node* linear = private_linear(uses, sum);
   if (linear == nullptr || sum == other || linear_input(*linear, LinearInput::kResidual) >= 0 ||

@@ -1,15 +1,13 @@
 #include "graph/rewrite.h"
 #include "ops/op.h"
+#include "ops/operation.h"
 
 namespace qhx::cpu {
 namespace {
 
-constexpr std::int64_t kMultiplyOperation = 13;  // of ElementWiseBinary
-constexpr std::int64_t kSigmoidOperation = 6;    // of ElementWiseNeuron
-
 bool is_multiply(const Node* node) {
   return node != nullptr && node->type == "ElementWiseBinary" &&
-         node->attributes.integer("operation", -1) == kMultiplyOperation;
+         binary_operation(*node) == qnn::Binary::kMultiply;
 }
 
 // x, if `node` is x * sigmoid(x); otherwise -1.
@@ -17,8 +15,7 @@ int silu_argument(const Uses& uses, const Node* node) {
   if (!is_multiply(node)) return -1;
   for (const std::size_t side : {0u, 1u}) {
     const Node* sigmoid = uses.producer(node->inputs[side], "ElementWiseNeuron");
-    if (sigmoid == nullptr || sigmoid->attributes.integer("operation", -1) != kSigmoidOperation)
-      continue;
+    if (sigmoid == nullptr || neuron_operation(*sigmoid) != qnn::Neuron::kSigmoid) continue;
     if (sigmoid->inputs[0] == node->inputs[1 - side] && uses.read_once(node->inputs[side]))
       return sigmoid->inputs[0];
   }

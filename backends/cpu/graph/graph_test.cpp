@@ -11,9 +11,27 @@
 #include "graph/cbor.h"
 #include "graph/constant.h"
 #include "graph/plan.h"
+#include "ops/operation.h"
 
 namespace qhx::cpu {
 namespace {
+
+// ---- Operation numbers ----
+
+TEST(Operation, OnlyNumbersOf32BitsAreOperations) {
+  Node node{
+      .name = "n", .type = "ElementWiseBinary", .attributes = {}, .inputs = {}, .outputs = {}};
+  EXPECT_GT(binary_operation(node), qnn::Binary::kSubtract) << "absent";
+  node.attributes.ints["operation"] = {13};
+  EXPECT_EQ(binary_operation(node), qnn::Binary::kMultiply);
+  // A context binary holds 64 bits: the lower half of these would be additions.
+  for (const std::int64_t number : {std::int64_t{1} << 32, -(std::int64_t{1} << 32)}) {
+    node.attributes.ints["operation"] = {number};
+    EXPECT_GT(binary_operation(node), qnn::Binary::kSubtract) << number;
+    EXPECT_GT(neuron_operation(node), qnn::Neuron::kTanh) << number;
+    EXPECT_GT(unary_operation(node), qnn::Unary::kSqrt) << number;
+  }
+}
 
 // ---- Memory plan ----
 

@@ -22,6 +22,7 @@ constexpr std::size_t kKeyColumns = 128;
 constexpr std::size_t kDirectRows = 4;
 constexpr float kMaskedOut = -30000.0f;
 constexpr float kMinusInfinity = -__builtin_inff();
+constexpr float kLowestFloat = -__FLT_MAX__;
 static_assert(kKeyColumns <= kBlockK && kKeyColumns % kTileColumns == 0);
 
 QHX_INLINE std::size_t round_up(std::size_t n, std::size_t step) {
@@ -72,10 +73,12 @@ static std::size_t attention_scratch_bytes(std::size_t head_dim) {
 struct QueryBlock {
   std::size_t head = 0, heads = 0;
   std::size_t token = 0, tokens = 0;
+  bool sees_nothing = false;  // every column is masked out for its tokens: all of them are live
   std::size_t rows() const { return heads * tokens; }
 };
 
-// The columns of one pass: those of a segment that are not masked out for every token of the block.
+// The columns of one pass: those of a segment that are not masked out for every token of the block,
+// or all of them if the block sees nothing.
 struct LiveColumns {
   const KvSegment* segment = nullptr;
   std::size_t mask_column = 0;  // column of the mask that belongs to the segment's row 0
@@ -105,7 +108,7 @@ static void copy_floats(FloatType type, const void* base, std::size_t at, float*
 static void find_live(const AttentionArgs& args, const QueryBlock& block, std::size_t begin,
                       std::size_t count, float* best, LiveColumns& columns) {
   columns.count = 0;
-  if (args.mask == nullptr) {
+  if (args.mask == nullptr || block.sees_nothing) {
     for (std::size_t j = 0; j < count; ++j)
       columns.index[j] = static_cast<std::uint32_t>(begin + j);
     columns.count = count;
@@ -327,6 +330,20 @@ static float mask_scores(float* s, std::size_t count, float scale, const float* 
   return reduce_max(high);
 }
 
+// The same for a row whose every column is masked out: scale * (s + mask), so that the mask
+// swallows the scores as it does in an addition before a Softmax. -infinity counts as the lowest
+// number.
+static float swallow_scores(float* s, std::size_t count, float scale, const float* mask) {
+  for (std::size_t j = 0; j < count; j += kLanes) {
+    const V x = mul(add(load(s + j), load(mask + j)), set1(scale));
+    store(s + j, max(set1(kLowestFloat), x));
+  }
+  for (std::size_t j = count; j < round_up(count, kLanes); ++j) s[j] = kMinusInfinity;
+  V high = set1(kMinusInfinity);
+  for (std::size_t j = 0; j < count; j += kLanes) high = max(high, load(s + j));
+  return reduce_max(high);
+}
+
 // Scores to weights e^(s - maximum). Returns their sum.
 static float weigh(float* s, std::size_t count, float maximum) {
   V sum = zero();
@@ -344,10 +361,12 @@ QHX_INLINE float exp_weight_of(float x) {
   return out[0];
 }
 
-static void update_row(const AttentionArgs& args, std::size_t row, std::size_t count,
-                       const float* mask, const AttentionScratch& a) {
+static void update_row(const AttentionArgs& args, const QueryBlock& block, std::size_t row,
+                       std::size_t count, const AttentionScratch& a) {
   float* const s = a.s + row * kAStride;
-  const float high = mask_scores(s, count, args.scale, mask);
+  const float* const mask = args.mask == nullptr ? nullptr : a.mask;
+  const float high = block.sees_nothing ? swallow_scores(s, count, args.scale, mask)
+                                        : mask_scores(s, count, args.scale, mask);
   if (high == kMinusInfinity) {
     for (std::size_t j = 0; j < count; ++j) s[j] = 0.0f;
     return;
@@ -379,8 +398,7 @@ static void attend_columns(const AttentionArgs& args, const QueryBlock& block,
   for (std::size_t t = 0; t < block.tokens; ++t) {
     if (args.mask != nullptr) gather_mask(args, block.token + t, columns, a.mask);
     for (std::size_t h = 0; h < block.heads; ++h) {
-      update_row(args, h * block.tokens + t, columns.count, args.mask == nullptr ? nullptr : a.mask,
-                 a);
+      update_row(args, block, h * block.tokens + t, columns.count, a);
     }
   }
   if (direct) {
@@ -429,6 +447,18 @@ static void finish_rows(const AttentionArgs& args, const QueryBlock& block,
   }
 }
 
+// Puts the tokens of the block that saw no column into `tokens`; returns how many.
+static std::size_t find_blind(const QueryBlock& block, const AttentionScratch& a,
+                              std::uint16_t* tokens) {
+  std::size_t count = 0;
+  for (std::size_t t = 0; t < block.tokens; ++t) {
+    bool blind = true;
+    for (std::size_t h = 0; h < block.heads; ++h) blind &= a.sum[h * block.tokens + t] == 0.0f;
+    if (blind) tokens[count++] = static_cast<std::uint16_t>(t);
+  }
+  return count;
+}
+
 static void attend_block(const AttentionArgs& args, const QueryBlock& block,
                          const AttentionScratch& a) {
   begin_rows(args, block, a);
@@ -442,6 +472,19 @@ static void attend_block(const AttentionArgs& args, const QueryBlock& block,
     columns.mask_column += segment.length;
   }
   finish_rows(args, block, a);
+  if (args.mask == nullptr || block.sees_nothing) return;
+  // Tokens that saw no column are rare (a caller's padding), so each of them is done again alone.
+  std::uint16_t blind[kQueryRows];
+  const std::size_t blind_count = find_blind(block, a, blind);
+  for (std::size_t i = 0; i < blind_count; ++i) {
+    attend_block(args,
+                 {.head = block.head,
+                  .heads = block.heads,
+                  .token = block.token + blind[i],
+                  .tokens = 1,
+                  .sees_nothing = true},
+                 a);
+  }
 }
 
 static void attention(const AttentionArgs& args, void* scratch) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 
 #include "base/f16.h"
@@ -18,14 +19,22 @@ struct Problem {
   MaskKind mask_kind = MaskKind::kNone;
   // Whether token t may see column j.
   bool (*visible)(std::size_t t, std::size_t j, std::size_t past) = nullptr;
+  // Mask values that mean "masked out", in turn.
+  std::vector<float> masked = {-65504.0f, -30000.0f, -std::numeric_limits<float>::infinity()};
 
   std::size_t columns() const { return past + fresh; }
+  bool sees_nothing(std::size_t t) const {
+    for (std::size_t j = 0; j < columns(); ++j) {
+      if (visible(t, j, past)) return false;
+    }
+    return true;
+  }
 };
 
 class AttentionTest : public KernelTest {
  protected:
   // Runs p on the target and compares with double precision. Keys and values that no token may see
-  // are NaN.
+  // are NaN, unless one sees nothing at all: it looks at everything.
   void check(const Problem& p) {
     SCOPED_TRACE(::testing::Message()
                  << "heads " << p.heads << " tokens " << p.tokens << " D " << p.head_dim << " past "
@@ -38,13 +47,13 @@ class AttentionTest : public KernelTest {
     std::vector<float> mask = random_floats(p.tokens * mask_stride + 1, 4);
     std::vector<std::uint16_t> k16(k.size()), v16(v.size()), mask16(mask.size());
     if (p.visible != nullptr) {
+      bool all_seen = false;
+      for (std::size_t t = 0; t < p.tokens; ++t) all_seen = all_seen || p.sees_nothing(t);
       for (std::size_t j = 0; j < w; ++j) {
-        bool seen = false;
+        bool seen = all_seen;
         for (std::size_t t = 0; t < p.tokens; ++t) {
           const bool sees = p.visible(t, j, p.past);
-          // All spellings of "masked out" in turn.
-          const float out[] = {-65504.0f, -30000.0f, -std::numeric_limits<float>::infinity()};
-          if (!sees) mask[t * mask_stride + j] = out[(t + j) % 3];
+          if (!sees) mask[t * mask_stride + j] = p.masked[(t + j) % p.masked.size()];
           seen = seen || sees;
         }
         if (seen) continue;
@@ -87,8 +96,11 @@ class AttentionTest : public KernelTest {
     EXPECT_TRUE(out.intact());
     // A score is about 0.37 D in size before it cancels; rounded at 2^-24, it moves a weight by
     // that much of itself, and values reach 2.
-    const double tolerance = 2e-6 + 2 * 0x1p-24 * 0.37 * static_cast<double>(d);
+    const double usual = 2e-6 + 2 * 0x1p-24 * 0.37 * static_cast<double>(d);
     for (std::size_t t = 0; t < p.tokens; ++t) {
+      // A score beside a mask of 65504 is rounded to 2^-8, either way where it is near the middle.
+      const bool blind = p.visible != nullptr && p.sees_nothing(t);
+      const double tolerance = blind ? 2 * 0x1p-8 * 0.37 : usual;
       for (std::size_t h = 0; h < p.heads; ++h) {
         const std::vector<double> want =
             exact_row(p, q.data() + t * q_stride + h * d, k, v, kv_stride,
@@ -107,12 +119,19 @@ class AttentionTest : public KernelTest {
                                        std::size_t kv_stride, const float* mask) {
     std::vector<double> out(p.head_dim), score(p.columns(), -HUGE_VAL);
     double high = -HUGE_VAL, sum = 0.0;
+    const bool blind = mask != nullptr && std::all_of(mask, mask + p.columns(),
+                                                      [](float m) { return m <= -30000.0f; });
     for (std::size_t j = 0; j < p.columns(); ++j) {
-      if (mask != nullptr && mask[j] <= -30000.0f) continue;
+      if (!blind && mask != nullptr && mask[j] <= -30000.0f) continue;
       double dot = 0.0;
       for (std::size_t i = 0; i < p.head_dim; ++i)
         dot += static_cast<double>(q[i]) * k[j * kv_stride + i];
-      score[j] = dot * 0.37f + (mask == nullptr ? 0.0 : mask[j]);
+      if (blind) {
+        const float swallowed = static_cast<float>(dot) + mask[j];
+        score[j] = 0.37 * std::max(swallowed, std::numeric_limits<float>::lowest());
+      } else {
+        score[j] = dot * 0.37f + (mask == nullptr ? 0.0 : mask[j]);
+      }
       high = std::max(high, score[j]);
     }
     for (std::size_t j = 0; j < p.columns(); ++j) {
@@ -132,11 +151,14 @@ bool causal(std::size_t t, std::size_t j, std::size_t past) { return j < past ||
 bool nearly_empty(std::size_t t, std::size_t j, std::size_t past) {
   return j < past ? j < 5 : j - past <= t;
 }
-// Columns visible here and there, and token 1 sees nothing at all.
-bool scattered(std::size_t t, std::size_t j, std::size_t) {
-  return t != 1 && (j * 2654435761u >> 7) % 3 == 0 && (j + t) % 2 == 0;
+// Columns visible here and there: each token sees itself at least.
+bool scattered(std::size_t t, std::size_t j, std::size_t past) {
+  return j == past + t || ((j * 2654435761u >> 7) % 3 == 0 && (j + t) % 2 == 0);
 }
 bool nothing(std::size_t, std::size_t, std::size_t) { return false; }
+bool padding_sees_nothing(std::size_t t, std::size_t j, std::size_t past) {
+  return t % 8 != 1 && t < 70 && causal(t, j, past);
+}
 
 TEST_P(AttentionTest, NoMask) {
   for (const std::size_t tokens : {1u, 2u, 3u, 5u, 13u, 97u}) {
@@ -192,16 +214,53 @@ TEST_P(AttentionTest, HeadsOfAnyWidth) {
   }
 }
 
-TEST_P(AttentionTest, RowsThatSeeNothingAreZero) {
-  for (const std::size_t tokens : {1u, 9u}) {
-    check({.tokens = tokens,
-           .head_dim = 16,
-           .past = 33,
-           .fresh = tokens,
-           .mask_kind = MaskKind::kF16,
-           .visible = nothing});
-    check({.tokens = tokens, .head_dim = 16});
+TEST_P(AttentionTest, RowsThatSeeNothingAreThoseOfSoftmax) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const auto visible : {nothing, padding_sees_nothing}) {
+    for (const std::size_t tokens : {1u, 9u, 120u}) {
+      for (const std::size_t past : {0u, 33u, 300u}) {
+        Problem p{.tokens = tokens,
+                  .head_dim = 20,
+                  .past = past,
+                  .fresh = tokens,
+                  .mask_kind = MaskKind::kF16,
+                  .visible = visible};
+        for (const float masked : {-65504.0f, -kInfinity}) {
+          p.masked = {masked};
+          check(p);
+        }
+        p.mask_kind = MaskKind::kF32;
+        p.masked = {-1e9f};
+        check(p);
+        p.masked = {-40000.0f, -kInfinity, -65504.0f};
+        check(p);
+      }
+    }
   }
+}
+
+TEST_P(AttentionTest, AnEvenSpreadWhereTheMaskSwallowsTheScores) {
+  const std::size_t d = 5, columns = 7;
+  const std::vector<float> q = random_floats(d, 1), k = random_floats(columns * d, 2),
+                           v = random_floats(columns * d, 3);
+  for (const float masked : {-1e9f, -std::numeric_limits<float>::infinity()}) {
+    const std::vector<float> mask(columns, masked);
+    std::vector<float> out(d);
+    AttentionArgs args{.q = q.data(), .out = out.data(), .tokens = 1, .head_dim = d};
+    args.mask = mask.data();
+    args.kv[1] = {FloatType::kF32, k.data(), d, v.data(), d, columns};
+    AlignedBuffer scratch(kernels().attention_scratch_bytes(d));
+    kernels().attention(args, scratch.data());
+    for (std::size_t i = 0; i < d; ++i) {
+      float mean = 0;
+      for (std::size_t j = 0; j < columns; ++j) mean += v[j * d + i] / columns;
+      EXPECT_NEAR(out[i], mean, 1e-6f);
+    }
+  }
+}
+
+TEST_P(AttentionTest, NoColumnsGiveZeros) {
+  for (const std::size_t tokens : {1u, 9u}) check({.tokens = tokens, .head_dim = 16});
 }
 
 // Scores far apart: all weight goes to one column; weights underflow to zero without NaN.

@@ -109,8 +109,9 @@ struct KvSegment {
 // them in total. A column whose mask is -30000 or less (f16's lowest included) is masked out: its
 // weight is exactly 0, and if that holds for all tokens of this call, its key and value are not
 // read, so a nearly empty cache costs little more than reading its mask. A row with every column
-// masked out, or with no columns, gives zeros (QNN leaves such a row undefined in effect: an even
-// spread over padding that nobody reads).
+// masked out gives what a Softmax makes of it, softmax(scale * (q K^T + mask)) V: the mask is added
+// in f32 before the scale, so that it swallows the scores as far as it is large, and -infinity
+// everywhere is an even spread. A row with no columns gives zeros.
 struct AttentionArgs {
   const float* q = nullptr;
   std::size_t q_stride = 0, q_head_stride = 0;

@@ -91,7 +91,10 @@ static void softmax(const RowsArgs& args, float beta) {
     const float* const x = args.x + r * args.x_stride;
     float* const y = args.y + r * args.y_stride;
     // beta may be negative: scale first, then look for the largest.
-    for_row(x, y, args.width, [&](V v, std::size_t, std::size_t) { return mul(v, set1(beta)); });
+    // -infinity everywhere becomes an even spread instead of NaN.
+    for_row(x, y, args.width, [&](V v, std::size_t, std::size_t) {
+      return max(set1(-__FLT_MAX__), mul(v, set1(beta)));
+    });
     const V high = set1(largest(y, args.width));
     for_row(y, y, args.width,
             [&](V v, std::size_t, std::size_t) { return exp_weight(sub(v, high)); });

@@ -98,6 +98,13 @@ TEST_P(RowsTest, SoftmaxOfMaskedRows) {
   EXPECT_THAT(y, ::testing::ElementsAre(0.0f, 0.5f, 0.0f, 0.5f, 0.0f, 0.0f));
   kernels().softmax({even.data(), 6, y.data(), 6, 1, 6}, 1.0f);
   for (const float p : y) EXPECT_FLOAT_EQ(p, 1.0f / 6.0f);
+  const float infinity = std::numeric_limits<float>::infinity();
+  x[1] = x[2] = -infinity;
+  kernels().softmax({x.data(), 6, y.data(), 6, 1, 6}, 1.0f);
+  EXPECT_THAT(y, ::testing::ElementsAre(0.0f, 0.0f, 0.0f, 1.0f, 0.0f, 0.0f));
+  even.assign(6, -infinity);
+  kernels().softmax({even.data(), 6, y.data(), 6, 1, 6}, 0.25f);
+  for (const float p : y) EXPECT_FLOAT_EQ(p, 1.0f / 6.0f);
 }
 
 TEST_P(RowsTest, Rope) {

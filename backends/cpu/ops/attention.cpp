@@ -6,8 +6,9 @@
 //   (float); q_by_token, k_by_token, v_by_token, out_by_token: 0: [head, token, D], 1: [token,
 //   head, D]. past_*: f16 or f32 [G, C, D], read in place; new_*: f32; mask: f16 or f32 [T, C + S],
 //   added to scale * q k.
-// qhx.ScaleMask  y = x <= -30000 ? lowest : scale * x: softmax(beta * (s + mask)) written as
-//   softmax(beta * s + mask'), masked entries staying recognisable.
+// qhx.ScaleMask  y = x <= -30000 ? x : scale * x: softmax(beta * (s + mask)) written as
+//   softmax(beta * s + mask'), masked entries staying recognisable (and as they were: the kernel
+//   wants them so where a row has no others).
 #include "base/f16.h"
 #include "ops/all.h"
 
@@ -226,7 +227,7 @@ RunFunction prepare_scale_mask(const Graph& graph, const Node& node, int) {
   return [=, from = node.inputs[0], to = node.outputs[0], f16 = x.dtype == DType::kF16,
           count = x.elements()](const Run& run) {
     float* y = run.out<float>(to);
-    const auto scaled = [&](float v) { return v <= kMasked ? -kMaxF16 : v * scale; };
+    const auto scaled = [&](float v) { return v <= kMasked ? v : v * scale; };
     parallel_ranges(run, count, 32 * 1024, [&](std::size_t begin, std::size_t end, std::byte*) {
       if (f16) {
         run.kernels.f16_to_f32(run.in<std::uint16_t>(from) + begin, y + begin, end - begin);

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "ops/all.h"
+#include "ops/operation.h"
 #include "ops/strided.h"
 
 namespace qhx::cpu {
@@ -9,27 +10,15 @@ namespace {
 
 constexpr std::size_t kGrain = 8 * 1024;
 
-// QNN's numbers of the operations.
-enum : std::int64_t {
-  kAdd = 0,
-  kDivide = 2,
-  kEqual = 3,
-  kGreater = 6,
-  kLess = 8,
-  kMaximum = 10,
-  kMinimum = 11,
-  kMultiply = 13,
-  kPower = 16,
-  kSquaredDifference = 17,
-  kSubtract = 18,
-};
+using qnn::Binary;
 
-bool is_comparison(std::int64_t operation) {
-  return operation == kEqual || operation == kGreater || operation == kLess;
+bool is_comparison(Binary operation) {
+  return operation == Binary::kEqual || operation == Binary::kGreater || operation == Binary::kLess;
 }
-bool is_known(std::int64_t operation) {
-  for (const std::int64_t known :
-       {kAdd, kDivide, kMaximum, kMinimum, kMultiply, kPower, kSquaredDifference, kSubtract}) {
+bool is_known(Binary operation) {
+  for (const Binary known :
+       {Binary::kAdd, Binary::kDivide, Binary::kMaximum, Binary::kMinimum, Binary::kMultiply,
+        Binary::kPower, Binary::kSquaredDifference, Binary::kSubtract}) {
     if (operation == known) return true;
   }
   return is_comparison(operation);
@@ -39,7 +28,7 @@ const Tensor& tensor(const Graph& graph, int index) {
   return graph.tensors[static_cast<std::size_t>(index)];
 }
 
-Status check_types(const OpView& op, std::int64_t operation) {
+Status check_types(const OpView& op, Binary operation) {
   const DType type = op.inputs[0]->dtype;
   if (op.inputs[1]->dtype != type) {
     return op_error(
@@ -48,8 +37,9 @@ Status check_types(const OpView& op, std::int64_t operation) {
   const bool integer = type == DType::kI32;
   if (!integer && !op.inputs[0]->is_float())
     return op_error(op, describe(op, true, 0) + ": expected float or int32");
-  if (integer && (operation == kDivide || operation == kPower)) {
-    return op_error(op, "operation " + std::to_string(operation) + " is for floats only");
+  if (integer && (operation == Binary::kDivide || operation == Binary::kPower)) {
+    return op_error(
+        op, "operation " + std::to_string(static_cast<int>(operation)) + " is for floats only");
   }
   const DType expected = is_comparison(operation) ? DType::kBool : type;
   if (op.outputs[0]->dtype != expected) {
@@ -61,9 +51,10 @@ Status check_types(const OpView& op, std::int64_t operation) {
 Status check_binary(const OpView& op) {
   QHX_RETURN_IF_ERROR(expect_counts(op, 2, 2, 1));
   QHX_RETURN_IF_ERROR(expect_params(op, {"operation"}));
-  const std::int64_t operation = op.node.attributes.integer("operation", -1);
+  const Binary operation = binary_operation(op.node);
   if (!is_known(operation)) {
-    return op_error(op, "parameter 'operation': unsupported value " + std::to_string(operation));
+    return op_error(op, "parameter 'operation': unsupported value " +
+                            std::to_string(op.node.attributes.integer("operation", -1)));
   }
   QHX_RETURN_IF_ERROR(check_types(op, operation));
   const Dims& a = op.inputs[0]->dims;
@@ -174,12 +165,12 @@ RunFunction by_element(const Node& node, const Broadcast& shape, F f) {
 }
 
 template <typename T>
-RunFunction compare(const Node& node, const Broadcast& shape, std::int64_t operation) {
+RunFunction compare(const Node& node, const Broadcast& shape, Binary operation) {
   using Out = std::uint8_t;
   switch (operation) {
-    case kEqual:
+    case Binary::kEqual:
       return by_element<T, Out>(node, shape, [](T a, T b) { return a == b; });
-    case kGreater:
+    case Binary::kGreater:
       return by_element<T, Out>(node, shape, [](T a, T b) { return a > b; });
     default:
       return by_element<T, Out>(node, shape, [](T a, T b) { return a < b; });
@@ -187,40 +178,40 @@ RunFunction compare(const Node& node, const Broadcast& shape, std::int64_t opera
 }
 
 // Integers wrap around.
-RunFunction on_integers(const Node& node, const Broadcast& shape, std::int64_t operation) {
+RunFunction on_integers(const Node& node, const Broadcast& shape, Binary operation) {
   using I = std::int32_t;
   using U = std::uint32_t;
   switch (operation) {
-    case kAdd:
+    case Binary::kAdd:
       return by_element<U, U>(node, shape, [](U a, U b) { return a + b; });
-    case kSubtract:
+    case Binary::kSubtract:
       return by_element<U, U>(node, shape, [](U a, U b) { return a - b; });
-    case kMultiply:
+    case Binary::kMultiply:
       return by_element<U, U>(node, shape, [](U a, U b) { return a * b; });
-    case kSquaredDifference:
+    case Binary::kSquaredDifference:
       return by_element<U, U>(node, shape, [](U a, U b) { return (a - b) * (a - b); });
-    case kMaximum:
+    case Binary::kMaximum:
       return by_element<I, I>(node, shape, [](I a, I b) { return std::max(a, b); });
     default:
       return by_element<I, I>(node, shape, [](I a, I b) { return std::min(a, b); });
   }
 }
 
-RunFunction on_floats(const Node& node, const Broadcast& shape, std::int64_t operation) {
+RunFunction on_floats(const Node& node, const Broadcast& shape, Binary operation) {
   switch (operation) {
-    case kAdd:
+    case Binary::kAdd:
       return by_kernel(node, shape, BinaryOp::kAdd);
-    case kDivide:
+    case Binary::kDivide:
       return by_kernel(node, shape, BinaryOp::kDiv);
-    case kMaximum:
+    case Binary::kMaximum:
       return by_kernel(node, shape, BinaryOp::kMax);
-    case kMinimum:
+    case Binary::kMinimum:
       return by_kernel(node, shape, BinaryOp::kMin);
-    case kMultiply:
+    case Binary::kMultiply:
       return by_kernel(node, shape, BinaryOp::kMul);
-    case kSubtract:
+    case Binary::kSubtract:
       return by_kernel(node, shape, BinaryOp::kSub);
-    case kPower:
+    case Binary::kPower:
       return by_element<float, float>(node, shape, [](float a, float b) { return std::pow(a, b); });
     default:
       return by_element<float, float>(node, shape,
@@ -232,7 +223,7 @@ RunFunction prepare_binary(const Graph& graph, const Node& node, int) {
   const Tensor& a = tensor(graph, node.inputs[0]);
   const Broadcast shape = make_broadcast(a.dims, tensor(graph, node.inputs[1]).dims,
                                          tensor(graph, node.outputs[0]).dims);
-  const std::int64_t operation = node.attributes.integer("operation", kAdd);
+  const Binary operation = binary_operation(node);
   const bool integers = a.dtype == DType::kI32;
   if (is_comparison(operation)) {
     return integers ? compare<std::int32_t>(node, shape, operation)

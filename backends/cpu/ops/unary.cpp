@@ -2,37 +2,15 @@
 #include <cmath>
 
 #include "ops/all.h"
+#include "ops/operation.h"
 
 namespace qhx::cpu {
 namespace {
 
 constexpr std::size_t kGrain = 8 * 1024;
 
-// QNN's numbers of the operations that these ops know.
-namespace neuron {
-enum : std::int64_t {
-  kElu,
-  kGelu,
-  kHardSigmoid,
-  kHardSwish,
-  kRelu,
-  kReluMinMax,
-  kSigmoid,
-  kSoftplus,
-  kTanh
-};
-}
-namespace unary {
-enum : std::int64_t {
-  kAbs = 0,
-  kCos = 4,
-  kExp = 5,
-  kNegate = 8,
-  kRsqrt = 12,
-  kSin = 14,
-  kSqrt = 15
-};
-}
+using qnn::Neuron;
+using qnn::Unary;
 
 Status check_elementwise(const OpView& op) {
   QHX_RETURN_IF_ERROR(expect_counts(op, 1, 1, 1));
@@ -45,30 +23,31 @@ Status check_plain(const OpView& op) {
   return check_elementwise(op);
 }
 
+std::string operation_text(const OpView& op) {
+  return std::to_string(op.node.attributes.integer("operation", -1));
+}
+
 Status check_neuron(const OpView& op) {
   QHX_RETURN_IF_ERROR(expect_params(op, {"operation", "alpha", "beta", "min_value", "max_value"}));
-  const std::int64_t operation = op.node.attributes.integer("operation", -1);
-  if (operation < neuron::kElu || operation > neuron::kTanh) {
-    return op_error(op,
-                    "parameter 'operation': expected 0 to 8, found " + std::to_string(operation));
+  if (neuron_operation(op.node) > Neuron::kTanh) {
+    return op_error(op, "parameter 'operation': expected 0 to 8, found " + operation_text(op));
   }
   return check_elementwise(op);
 }
 
 Status check_unary(const OpView& op) {
   QHX_RETURN_IF_ERROR(expect_params(op, {"operation"}));
-  const std::int64_t operation = op.node.attributes.integer("operation", -1);
-  switch (operation) {
-    case unary::kAbs:
-    case unary::kCos:
-    case unary::kExp:
-    case unary::kNegate:
-    case unary::kRsqrt:
-    case unary::kSin:
-    case unary::kSqrt:
+  switch (unary_operation(op.node)) {
+    case Unary::kAbs:
+    case Unary::kCos:
+    case Unary::kExp:
+    case Unary::kNegate:
+    case Unary::kRsqrt:
+    case Unary::kSin:
+    case Unary::kSqrt:
       return check_elementwise(op);
     default:
-      return op_error(op, "parameter 'operation': unsupported value " + std::to_string(operation));
+      return op_error(op, "parameter 'operation': unsupported value " + operation_text(op));
   }
 }
 
@@ -101,33 +80,33 @@ RunFunction prepare_neuron(const Graph& graph, const Node& node, int) {
   const auto parameter = [&](std::string_view name, double otherwise) {
     return static_cast<float>(node.attributes.number(name, otherwise));
   };
-  switch (node.attributes.integer("operation", 0)) {
-    case neuron::kElu:
+  switch (neuron_operation(node)) {
+    case Neuron::kElu:
       return by_element(graph, node, [a = parameter("alpha", 1.0)](float x) {
         return x > 0 ? x : a * std::expm1(x);
       });
-    case neuron::kGelu:
+    case Neuron::kGelu:
       return by_kernel(graph, node, UnaryOp::kGeluTanh);
-    case neuron::kHardSigmoid:
+    case Neuron::kHardSigmoid:
       return by_element(graph, node,
                         [a = parameter("alpha", 0.2), b = parameter("beta", 0.5)](float x) {
                           return std::fmax(0.0f, std::fmin(1.0f, a * x + b));
                         });
-    case neuron::kHardSwish:
+    case Neuron::kHardSwish:
       return by_element(graph, node, [](float x) {
         return x * std::fmax(0.0f, std::fmin(6.0f, x + 3.0f)) / 6.0f;
       });
-    case neuron::kRelu:
+    case Neuron::kRelu:
       return by_kernel(graph, node, UnaryOp::kRelu);
-    case neuron::kReluMinMax:
+    case Neuron::kReluMinMax:
       return by_element(
           graph, node,
           [least = parameter("min_value", 0.0), most = parameter("max_value", HUGE_VAL)](float x) {
             return std::fmax(least, std::fmin(most, x));
           });
-    case neuron::kSigmoid:
+    case Neuron::kSigmoid:
       return by_kernel(graph, node, UnaryOp::kSigmoid);
-    case neuron::kSoftplus:
+    case Neuron::kSoftplus:
       return by_element(graph, node, [](float x) {
         return std::fmax(x, 0.0f) + std::log1p(std::exp(-std::fabs(x)));
       });
@@ -137,18 +116,18 @@ RunFunction prepare_neuron(const Graph& graph, const Node& node, int) {
 }
 
 RunFunction prepare_unary(const Graph& graph, const Node& node, int) {
-  switch (node.attributes.integer("operation", 0)) {
-    case unary::kAbs:
+  switch (unary_operation(node)) {
+    case Unary::kAbs:
       return by_kernel(graph, node, UnaryOp::kAbs);
-    case unary::kCos:
+    case Unary::kCos:
       return by_element(graph, node, [](float x) { return std::cos(x); });
-    case unary::kExp:
+    case Unary::kExp:
       return by_kernel(graph, node, UnaryOp::kExp);
-    case unary::kNegate:
+    case Unary::kNegate:
       return by_kernel(graph, node, UnaryOp::kNeg);
-    case unary::kRsqrt:
+    case Unary::kRsqrt:
       return by_kernel(graph, node, UnaryOp::kRsqrt);
-    case unary::kSin:
+    case Unary::kSin:
       return by_element(graph, node, [](float x) { return std::sin(x); });
     default:
       return by_kernel(graph, node, UnaryOp::kSqrt);

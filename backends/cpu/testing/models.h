@@ -50,6 +50,15 @@ struct DecoderShape {
   Qnn_DataType_t activations = QNN_DATATYPE_FLOAT_32;
   bool deepstack = false;
 };
+// One layer of the smallest widths that have every part.
+constexpr DecoderShape kTinyDecoder = {.tokens = 3,
+                                       .context = 8,
+                                       .hidden = 32,
+                                       .query_heads = 4,
+                                       .kv_heads = 2,
+                                       .head_dim = 8,
+                                       .ffn = 48,
+                                       .layers = 1};
 struct ModelEdges {
   std::vector<Edge> inputs, outputs;
 };

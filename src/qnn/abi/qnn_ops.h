@@ -2,7 +2,7 @@
 // them.
 #pragma once
 
-#include <cstdint>
+#include "qnn/abi/op_numbers.h"
 
 namespace qhx::qnn {
 
@@ -44,39 +44,5 @@ inline constexpr const char* kCast = "Cast";
 inline constexpr const char* kReduceMean = "ReduceMean";  // axes (u32 tensor), keep_dims (bool)
 inline constexpr const char* kReduceSum = "ReduceSum";
 }  // namespace op
-
-enum class Neuron : std::uint32_t {
-  kElu = 0,
-  kGelu = 1,  // the tanh form; op::kGelu is the erf form. HTP does not tell them apart within fp16
-  kHardSigmoid = 2,
-  kHardSwish = 3,
-  kRelu = 4,
-  kReluMinMax = 5,
-  kSigmoid = 6,
-  kSoftplus = 7,
-  kTanh = 8,
-};
-enum class Binary : std::uint32_t {
-  kAdd = 0,
-  kDivide = 2,
-  kEqual = 3,
-  kGreater = 6,
-  kLess = 8,
-  kMaximum = 10,
-  kMinimum = 11,
-  kMultiply = 13,
-  kPower = 16,
-  kSquaredDifference = 17,
-  kSubtract = 18,
-};
-enum class Unary : std::uint32_t {
-  kAbs = 0,
-  kCos = 4,
-  kExp = 5,
-  kNegate = 8,
-  kRsqrt = 12,
-  kSin = 14,
-  kSqrt = 15,
-};
 
 }  // namespace qhx::qnn
