@@ -24,13 +24,13 @@ namespace qhx::reference {
 
 // What an intermediate value is, and in which block, layer or deepstack merger.
 //
-// Vision blocks, prefix "block_": q, k (rotated), scores (of one head, every pair of rows, neither
-// scaled nor masked), v, attn, proj, mid (residual after attention), fc1, gelu, fc2, out
-// (residual). Mergers: "deepstack_fc1", "deepstack_gelu", "deepstack"; "merger_fc1", "merger_gelu",
-// "image_embeds". Decoder layers, prefix "layer_": q_proj, k_proj (before norm), q, k (normed and
-// rotated), scores, v, attn, o, mid, gate, up, product (silu(gate) * up), down, out (residual
-// before any deepstack addition), sum (after it, in layers that have one). Ends: "vision_in",
-// "text_in", "hidden" (after the final norm), "logits" (of the last token).
+// Vision blocks, prefix "block_": norm1 (output), q, k (rotated), scores (of one head, every pair
+// of rows, neither scaled nor masked), v, attn, proj, mid (residual after attention), fc1, gelu,
+// fc2, out (residual). Mergers: "deepstack_fc1", "deepstack_gelu", "deepstack"; "merger_fc1",
+// "merger_gelu", "image_embeds". Decoder layers, prefix "layer_": norm1, q_proj, k_proj (before
+// norm), q, k (normed and rotated), scores, v, attn, o, mid, norm2, gate, up, product (silu(gate) *
+// up), down, out (residual before any deepstack addition), sum (after it, in layers that have one).
+// Ends: "vision_in", "text_in", "hidden" (after the final norm), "logits" (of the last token).
 struct Stage {
   std::string_view kind;
   std::optional<std::size_t> index = std::nullopt;

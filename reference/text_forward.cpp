@@ -132,6 +132,7 @@ void TextModel::run_layer(const Layer& layer, std::size_t index, KvCache::Layer&
   Matrix& x = pass.x;
   Matrix normed = x;
   rms_norm(layer.input_norm, text.rms_norm_eps, normed);
+  witness("layer_norm1", normed);
   Matrix q = apply(layer.q, normed, pool), k = apply(layer.k, normed, pool);
   const Matrix v = apply(layer.v, normed, pool);
   witness("layer_q_proj", q);
@@ -157,6 +158,7 @@ void TextModel::run_layer(const Layer& layer, std::size_t index, KvCache::Layer&
 
   normed = x;
   rms_norm(layer.post_norm, text.rms_norm_eps, normed);
+  witness("layer_norm2", normed);
   Matrix inner = apply(layer.gate, normed, pool);
   const Matrix up = apply(layer.up, normed, pool);
   witness("layer_gate", inner);

@@ -107,7 +107,9 @@ void VisionModel::run_block(const Block& block, std::size_t index, Pass& pass, T
   const std::size_t hidden = config_.hidden_size, dim = config_.head_dim();
   const Witness witness{observer, index};
   Matrix& x = pass.x;
-  const Matrix qkv = apply(block.qkv, apply(block.norm1, x), pool);
+  const Matrix normed = apply(block.norm1, x);
+  witness("block_norm1", normed);
+  const Matrix qkv = apply(block.qkv, normed, pool);
   Matrix q = columns_of(qkv, 0, hidden), k = columns_of(qkv, hidden, hidden);
   const Matrix v = columns_of(qkv, 2 * hidden, hidden);
   rotate_heads(q, dim, pass.cos, pass.sin);
