@@ -7,7 +7,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,9 +22,34 @@
 
 namespace qhx::reference {
 
-// Sees intermediate values as they are made: "block_out_03" [N, Hv] after each vision block,
-// "layer_out_03" [T, H] after each decoder layer before any deepstack addition. May be empty.
-using Observer = std::function<void(std::string_view stage, const Matrix& value)>;
+// What an intermediate value is, and in which block, layer or deepstack feature.
+//
+// Vision blocks, prefix "block_": norm1 (output), q, k (rotated), scores (of one head, every pair
+// of rows, neither scaled nor masked), v, attn, proj, mid (residual after attention), fc1, gelu,
+// fc2, out (residual). Mergers: "deepstack_fc1", "deepstack_gelu", "deepstack"; "merger_fc1",
+// "merger_gelu", "image_embeds". Decoder layers, prefix "layer_": norm1, q_proj, k_proj (before
+// norm), q, k (normed and rotated), scores, v, attn, o, mid, norm2, gate, up, product (silu(gate) *
+// up), down, out (residual before any deepstack addition), sum (after it, in layers that have one).
+// Ends: "vision_in", "text_in", "hidden" (after the final norm), "logits" (of the last token).
+struct Stage {
+  std::string_view kind;
+  std::optional<std::size_t> index = std::nullopt;
+
+  // "block_out_03", "hidden".
+  std::string name() const;
+};
+
+// Sees intermediate values as they are made. May be empty.
+using Observer = std::function<void(const Stage& stage, const Matrix& value)>;
+
+// Told after each block or layer of each input how many products of two numbers it took, about; an
+// error stops the pass.
+using Progress = std::function<Status(double products)>;
+
+struct PictureInput {
+  Matrix patches;  // [N, C * T * P * P] as vision::extract_patches() gives them
+  vision::Grid grid;
+};
 
 struct VisionOutput {
   Matrix vision_in;     // [N, Hv] patch and position embedding, what enters the first block
@@ -39,6 +66,17 @@ class VisionModel {
   VisionOutput run(const Matrix& patches, vision::Grid grid, ThreadPool& pool,
                    const Observer& observer = {}) const;
 
+  // load() and run() of several pictures with one block's weights in memory at a time, for
+  // checkpoints that are larger than memory in float32.
+  static Result<std::vector<VisionOutput>> stream(const hf::ModelConfig& config,
+                                                  const hf::Checkpoint& checkpoint,
+                                                  WeightFormat format,
+                                                  std::span<const PictureInput> pictures,
+                                                  ThreadPool& pool, const Observer& observer,
+                                                  const Progress& progress);
+  // What stream() tells its progress in all.
+  static double products(const hf::VisionConfig& config, std::span<const PictureInput> pictures);
+
  private:
   struct Block {
     LayerNorm norm1, norm2;
@@ -48,11 +86,25 @@ class VisionModel {
     LayerNorm norm;
     Linear fc1, fc2;
   };
+  // A picture on its way through the blocks.
+  struct Pass {
+    Matrix x;  // the residual stream
+    std::vector<float> cos, sin;
+    VisionOutput output;
+  };
   static Result<Block> load_block(const WeightReader& reader, std::size_t index);
   static Result<Merger> load_merger(const WeightReader& reader, const std::string& prefix);
-  Matrix merge(const Merger& merger, const Matrix& x, bool norm_first, ThreadPool& pool) const;
-  void run_block(const Block& block, std::span<const float> cos, std::span<const float> sin,
-                 Matrix& x, ThreadPool& pool) const;
+  static Result<Merger> load_deepstack(const WeightReader& reader, std::size_t index);
+  Status load_ends(const WeightReader& reader);  // all but blocks and deepstack mergers
+
+  Pass begin(const Matrix& patches, vision::Grid grid, ThreadPool& pool,
+             const Observer& observer) const;
+  void run_block(const Block& block, std::size_t index, Pass& pass, ThreadPool& pool,
+                 const Observer& observer) const;
+  // Appends the next feature to the pass's output.
+  void run_deepstack(const Merger& merger, Pass& pass, ThreadPool& pool,
+                     const Observer& observer) const;
+  VisionOutput finish(Pass pass, ThreadPool& pool, const Observer& observer) const;
 
   hf::VisionConfig config_;
   Linear patch_embed_;
@@ -97,18 +149,36 @@ class TextModel {
   // One more token at the end of `cache`, which prefill() began.
   Result<TextOutput> decode_step(std::int32_t token, KvCache& cache, ThreadPool& pool) const;
 
+  // load() and prefill() of several prompts with one layer's weights in memory at a time.
+  static Result<std::vector<TextOutput>> stream(const hf::ModelConfig& config,
+                                                const hf::Checkpoint& checkpoint,
+                                                WeightFormat format,
+                                                std::span<const TextInput> prompts,
+                                                ThreadPool& pool, const Observer& observer,
+                                                const Progress& progress);
+  static double products(const hf::TextConfig& config, std::span<const TextInput> prompts);
+
  private:
   struct Layer {
     std::vector<float> input_norm, post_norm, q_norm, k_norm;
     Linear q, k, v, o, gate, up, down;
   };
+  // A prompt, or one more token of it, on its way through the layers.
+  struct Pass {
+    Matrix x;  // the residual stream
+    std::vector<float> cos, sin;
+    std::vector<std::size_t> image_rows;
+    const VisionOutput* pictures = nullptr;
+  };
   static Result<Layer> load_layer(const WeightReader& reader, std::size_t index);
+  Status load_ends(const WeightReader& reader);  // final norm and head
   Result<Matrix> embed(std::span<const std::int32_t> tokens) const;
-  TextOutput run(Matrix x, std::span<const std::int32_t> positions,
-                 std::span<const std::size_t> image_rows, const VisionOutput* pictures,
-                 KvCache& cache, ThreadPool& pool, const Observer& observer) const;
-  void run_layer(const Layer& layer, std::span<const float> cos, std::span<const float> sin,
-                 KvCache::Layer& cache, Matrix& x, ThreadPool& pool) const;
+  // Puts the picture's rows into the embedded tokens.
+  Result<Pass> begin(Matrix embedded, const TextInput& input, const Observer& observer) const;
+  void run_layer(const Layer& layer, std::size_t index, KvCache::Layer& cache, Pass& pass,
+                 ThreadPool& pool, const Observer& observer) const;
+  TextOutput run(Pass pass, KvCache& cache, ThreadPool& pool, const Observer& observer) const;
+  TextOutput finish(Pass pass, ThreadPool& pool, const Observer& observer) const;
 
   hf::ModelConfig config_;
   Matrix embedding_;

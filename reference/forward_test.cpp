@@ -65,9 +65,9 @@ class ForwardTest : public ::testing::Test {
     const vision::Image resized = vision::resize_bicubic(image, *size);
     const vision::PatchParams params;  // those of the set
     grid_ = vision::patch_grid(resized.width, resized.height, params).value();
-    Matrix patches(grid_.patches(), vision::patch_values(params));
-    vision::extract_patches(resized, params, patches.values);
-    return VisionModel::load(config_, *checkpoint_, format).value().run(patches, grid_, pool_);
+    patches_ = Matrix(grid_.patches(), vision::patch_values(params));
+    vision::extract_patches(resized, params, patches_.values);
+    return VisionModel::load(config_, *checkpoint_, format).value().run(patches_, grid_, pool_);
   }
 
   TextModel text(WeightFormat format) {
@@ -79,6 +79,7 @@ class ForwardTest : public ::testing::Test {
   std::unique_ptr<hf::Checkpoint> checkpoint_;
   std::vector<std::int32_t> tokens_;
   vision::Grid grid_;
+  Matrix patches_;
 };
 
 TEST_F(ForwardTest, EqualsTransformers) {
@@ -129,10 +130,53 @@ TEST_F(ForwardTest, ObserverSeesEveryLayer) {
   const std::int32_t token = 5, position[] = {0, 0, 0};
   KvCache cache;
   std::vector<std::string> names;
-  const auto observer = [&](std::string_view name, const Matrix&) { names.emplace_back(name); };
+  const auto observer = [&](const Stage& stage, const Matrix&) {
+    if (stage.kind == "layer_out") names.push_back(stage.name());
+  };
   ASSERT_TRUE(
       model.prefill({std::span(&token, 1), position, 0, nullptr}, cache, pool_, observer).ok());
   EXPECT_THAT(names, ::testing::ElementsAre("layer_out_00", "layer_out_01", "layer_out_02"));
+}
+
+TEST_F(ForwardTest, StreamingGivesTheSameValues) {
+  const VisionOutput picture = see(WeightFormat::kF32);
+  PictureInput input{patches_, grid_};
+  double planned = VisionModel::products(config_.vision, std::span(&input, 1)), done = 0;
+  const auto count = [&](double products) {
+    done += products;
+    return Status();
+  };
+  const auto seen = VisionModel::stream(config_, *checkpoint_, WeightFormat::kF32,
+                                        std::span(&input, 1), pool_, {}, count);
+  ASSERT_TRUE(seen.ok()) << seen.status();
+  EXPECT_EQ(seen->front().image_embeds.values, picture.image_embeds.values);
+  for (std::size_t k = 0; k < picture.deepstack.size(); ++k)
+    EXPECT_EQ(seen->front().deepstack[k].values, picture.deepstack[k].values);
+  EXPECT_NEAR(done, planned, planned * 1e-9);
+
+  const auto positions =
+      vision::mrope_positions(tokens_, config_.image_token_id, std::span(&grid_, 1), 2).value();
+  const std::int32_t words[] = {5, 17, 80};
+  const auto word_positions = vision::mrope_positions(words, config_.image_token_id, {}, 2).value();
+  const TextInput prompts[] = {{tokens_, positions.ids, positions.delta, &picture},
+                               {words, word_positions.ids, 0, nullptr}};
+  planned = TextModel::products(config_.text, prompts);
+  done = 0;
+  const auto answers =
+      TextModel::stream(config_, *checkpoint_, WeightFormat::kF32, prompts, pool_, {}, count);
+  ASSERT_TRUE(answers.ok()) << answers.status();
+  const TextModel model = text(WeightFormat::kF32);
+  for (std::size_t p = 0; p < 2; ++p) {
+    KvCache cache;
+    const TextOutput whole = model.prefill(prompts[p], cache, pool_).value();
+    EXPECT_EQ((*answers)[p].hidden.values, whole.hidden.values) << p;
+    EXPECT_EQ((*answers)[p].logits, whole.logits) << p;
+  }
+  EXPECT_NEAR(done, planned, planned * 1e-9);
+
+  const auto stopped = TextModel::stream(config_, *checkpoint_, WeightFormat::kF32, prompts, pool_,
+                                         {}, [](double) { return cancelled("stopped"); });
+  EXPECT_EQ(stopped.status().code(), StatusCode::kCancelled);
 }
 
 TEST_F(ForwardTest, RoundedWeightsStayNear) {

@@ -150,7 +150,7 @@ Result<std::vector<std::int32_t>> generate(const TextModel& model, const TextInp
   KvCache cache;
   QHX_ASSIGN_OR_RETURN(TextOutput output, model.prefill(input, cache, pool, observer));
   const Matrix& hidden = output.hidden;
-  if (observer) observer("hidden_all", hidden);
+  if (observer) dump.put("hidden_all", hidden);
   dump.put("hidden_prefill", DType::kF32, {hidden.columns},
            std::span<const float>(hidden.row(hidden.rows - 1), hidden.columns));
   std::vector<std::int32_t> tokens;
@@ -170,7 +170,9 @@ Status run(const Options& options) {
   Dump dump(options.dump);
   Observer observer;
   if (options.detail)
-    observer = [&](std::string_view stage, const Matrix& value) { dump.put(stage, value); };
+    observer = [&](const Stage& stage, const Matrix& value) {
+      if (stage.kind == "block_out" || stage.kind == "layer_out") dump.put(stage.name(), value);
+    };
   QHX_ASSIGN_OR_RETURN(const hf::ModelConfig config, hf::load_config(options.folder));
   QHX_ASSIGN_OR_RETURN(const hf::Checkpoint checkpoint, hf::Checkpoint::open(options.folder));
   QHX_ASSIGN_OR_RETURN(const std::vector<std::int32_t> ids, read_ids(options.ids));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numbers>
 
 #include "base/check.h"
@@ -163,6 +164,20 @@ Matrix attention(const AttentionShape& shape, const Matrix& q, const Matrix& k, 
     attend(shape, q.row(r) + head * dim, k, v, head / group, visible, out.row(r) + head * dim);
   });
   return out;
+}
+
+Matrix attention_scores(const AttentionShape& shape, const Matrix& q, const Matrix& k,
+                        std::size_t head, ThreadPool& pool) {
+  const std::size_t dim = shape.head_dim, kv_head = head / (shape.n_heads / shape.n_kv_heads);
+  return apply(Linear{columns_of(k, kv_head * dim, dim), {}}, columns_of(q, head * dim, dim), pool);
+}
+
+Matrix columns_of(const Matrix& x, std::size_t first, std::size_t count) {
+  QHX_CHECK(first + count <= x.columns);
+  Matrix part(x.rows, count);
+  for (std::size_t r = 0; r < x.rows; ++r)
+    std::memcpy(part.row(r), x.row(r) + first, count * sizeof(float));
+  return part;
 }
 
 }  // namespace qhx::reference

@@ -69,5 +69,12 @@ struct AttentionShape {
 // q [T, n_heads * head_dim], k and v [S, n_kv_heads * head_dim]; returns [T, n_heads * head_dim].
 Matrix attention(const AttentionShape& shape, const Matrix& q, const Matrix& k, const Matrix& v,
                  ThreadPool& pool);
+// q k^T [T, S] of one query head, neither scaled nor masked: attention() keeps no scores to look
+// at.
+Matrix attention_scores(const AttentionShape& shape, const Matrix& q, const Matrix& k,
+                        std::size_t head, ThreadPool& pool);
+
+// Columns [first, first + count) of x.
+Matrix columns_of(const Matrix& x, std::size_t first, std::size_t count);
 
 }  // namespace qhx::reference

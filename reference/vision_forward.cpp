@@ -1,8 +1,8 @@
-#include <cstdio>
-#include <cstring>
+#include <algorithm>
 
 #include "base/check.h"
 #include "reference/forward.h"
+#include "reference/witness.h"
 #include "vision/positions.h"
 #include "vision/stage_f.h"
 
@@ -10,14 +10,6 @@ namespace qhx::reference {
 namespace {
 
 const std::string kRoot = "model.visual.";
-
-// Columns [first, first + count) of x.
-Matrix columns_of(const Matrix& x, std::size_t first, std::size_t count) {
-  Matrix part(x.rows, count);
-  for (std::size_t r = 0; r < x.rows; ++r)
-    std::memcpy(part.row(r), x.row(r) + first, count * sizeof(float));
-  return part;
-}
 
 // Every `unit` consecutive rows as one. The values stay where they are.
 Matrix concatenate_rows(Matrix x, std::size_t unit) {
@@ -49,87 +41,130 @@ Result<VisionModel::Merger> VisionModel::load_merger(const WeightReader& reader,
   return merger;
 }
 
+Result<VisionModel::Merger> VisionModel::load_deepstack(const WeightReader& reader,
+                                                        std::size_t index) {
+  return load_merger(reader, kRoot + "deepstack_merger_list." + std::to_string(index));
+}
+
+Status VisionModel::load_ends(const WeightReader& reader) {
+  QHX_ASSIGN_OR_RETURN(patch_embed_.weight, reader.matrix(kRoot + "patch_embed.proj.weight"));
+  QHX_ASSIGN_OR_RETURN(patch_embed_.bias, reader.vector(kRoot + "patch_embed.proj.bias"));
+  QHX_ASSIGN_OR_RETURN(positions_, reader.matrix(kRoot + "pos_embed.weight"));
+  QHX_ASSIGN_OR_RETURN(merger_, load_merger(reader, kRoot + "merger"));
+  return {};
+}
+
 Result<VisionModel> VisionModel::load(const hf::ModelConfig& config,
                                       const hf::Checkpoint& checkpoint, WeightFormat format) {
   QHX_RETURN_IF_ERROR(hf::validate_tensors(config, checkpoint));
   const WeightReader reader(checkpoint, format);
   VisionModel model;
   model.config_ = config.vision;
-  QHX_ASSIGN_OR_RETURN(model.patch_embed_.weight, reader.matrix(kRoot + "patch_embed.proj.weight"));
-  QHX_ASSIGN_OR_RETURN(model.patch_embed_.bias, reader.vector(kRoot + "patch_embed.proj.bias"));
-  QHX_ASSIGN_OR_RETURN(model.positions_, reader.matrix(kRoot + "pos_embed.weight"));
+  QHX_RETURN_IF_ERROR(model.load_ends(reader));
   for (std::size_t i = 0; i < config.vision.depth; ++i) {
     QHX_ASSIGN_OR_RETURN(Block block, load_block(reader, i));
     model.blocks_.push_back(std::move(block));
   }
-  QHX_ASSIGN_OR_RETURN(model.merger_, load_merger(reader, kRoot + "merger"));
   for (std::size_t k = 0; k < config.vision.deepstack_layers.size(); ++k) {
-    QHX_ASSIGN_OR_RETURN(Merger merger,
-                         load_merger(reader, kRoot + "deepstack_merger_list." + std::to_string(k)));
+    QHX_ASSIGN_OR_RETURN(Merger merger, load_deepstack(reader, k));
     model.deepstack_.push_back(std::move(merger));
   }
   return model;
 }
 
-void VisionModel::run_block(const Block& block, std::span<const float> cos,
-                            std::span<const float> sin, Matrix& x, ThreadPool& pool) const {
-  const std::size_t hidden = config_.hidden_size, dim = config_.head_dim();
-  const Matrix qkv = apply(block.qkv, apply(block.norm1, x), pool);
-  Matrix q = columns_of(qkv, 0, hidden), k = columns_of(qkv, hidden, hidden);
-  const Matrix v = columns_of(qkv, 2 * hidden, hidden);
-  rotate_heads(q, dim, cos, sin);
-  rotate_heads(k, dim, cos, sin);
-  // Every patch of the picture sees every other.
-  add(x, apply(block.proj, attention({config_.n_heads, config_.n_heads, dim, false}, q, k, v, pool),
-               pool));
-
-  Matrix inner = apply(block.fc1, apply(block.norm2, x), pool);
-  for (float& value : inner.values) value = gelu_tanh(value);
-  add(x, apply(block.fc2, inner, pool));
-}
-
-// The main merger normalises each patch, the deepstack ones the concatenation of the patches of a
-// token.
-Matrix VisionModel::merge(const Merger& merger, const Matrix& x, bool norm_first,
-                          ThreadPool& pool) const {
-  const std::size_t unit = config_.merge_unit();
-  const Matrix tokens = norm_first ? concatenate_rows(apply(merger.norm, x), unit)
-                                   : apply(merger.norm, concatenate_rows(x, unit));
-  Matrix inner = apply(merger.fc1, tokens, pool);
-  for (float& value : inner.values) value = gelu_erf(value);
-  return apply(merger.fc2, inner, pool);
-}
-
-VisionOutput VisionModel::run(const Matrix& patches, vision::Grid grid, ThreadPool& pool,
-                              const Observer& observer) const {
+VisionModel::Pass VisionModel::begin(const Matrix& patches, vision::Grid grid, ThreadPool& pool,
+                                     const Observer& observer) const {
   const std::size_t count = grid.patches(), hidden = config_.hidden_size, dim = config_.head_dim();
   const auto merge_size = static_cast<int>(config_.spatial_merge_size);
   QHX_CHECK(patches.rows == count && patches.columns == config_.patch_values());
   QHX_CHECK(grid.height % merge_size == 0 && grid.width % merge_size == 0);
 
-  VisionOutput output;
-  Matrix x = apply(patch_embed_, patches, pool);
+  Pass pass;
+  pass.x = apply(patch_embed_, patches, pool);
   Matrix positions(count, hidden);
   vision::interpolate_positions(positions_.values, config_.position_grid, hidden, grid, merge_size,
                                 positions.values);
-  add(x, positions);
-  output.vision_in = x;
+  add(pass.x, positions);
+  pass.output.vision_in = pass.x;
+  Witness{observer}("vision_in", pass.x);
 
-  std::vector<float> cos(count * dim / 2), sin(count * dim / 2);
-  vision::fill_vision_rope(grid, merge_size, hf::kVisionRopeTheta, dim, cos, sin);
+  pass.cos.resize(count * dim / 2);
+  pass.sin.resize(pass.cos.size());
+  vision::fill_vision_rope(grid, merge_size, hf::kVisionRopeTheta, dim, pass.cos, pass.sin);
+  return pass;
+}
+
+void VisionModel::run_block(const Block& block, std::size_t index, Pass& pass, ThreadPool& pool,
+                            const Observer& observer) const {
+  const std::size_t hidden = config_.hidden_size, dim = config_.head_dim();
+  const Witness witness{observer, index};
+  Matrix& x = pass.x;
+  const Matrix normed = apply(block.norm1, x);
+  witness("block_norm1", normed);
+  const Matrix qkv = apply(block.qkv, normed, pool);
+  Matrix q = columns_of(qkv, 0, hidden), k = columns_of(qkv, hidden, hidden);
+  const Matrix v = columns_of(qkv, 2 * hidden, hidden);
+  rotate_heads(q, dim, pass.cos, pass.sin);
+  rotate_heads(k, dim, pass.cos, pass.sin);
+  // Every patch of the picture sees every other.
+  const AttentionShape shape{config_.n_heads, config_.n_heads, dim, false};
+  const Matrix attended = attention(shape, q, k, v, pool);
+  const Matrix projected = apply(block.proj, attended, pool);
+  add(x, projected);
+  witness("block_q", q);
+  witness("block_k", k);
+  witness.scores("block_scores", shape, q, k, pool);
+  witness("block_v", v);
+  witness("block_attn", attended);
+  witness("block_proj", projected);
+  witness("block_mid", x);
+
+  Matrix inner = apply(block.fc1, apply(block.norm2, x), pool);
+  witness("block_fc1", inner);
+  for (float& value : inner.values) value = gelu_tanh(value);
+  witness("block_gelu", inner);
+  const Matrix out = apply(block.fc2, inner, pool);
+  add(x, out);
+  witness("block_fc2", out);
+  witness("block_out", x);
+}
+
+// Normalises the concatenation of the patches of a token.
+void VisionModel::run_deepstack(const Merger& merger, Pass& pass, ThreadPool& pool,
+                                const Observer& observer) const {
+  const Witness witness{observer, pass.output.deepstack.size()};
+  const Matrix tokens = apply(merger.norm, concatenate_rows(pass.x, config_.merge_unit()));
+  Matrix inner = apply(merger.fc1, tokens, pool);
+  witness("deepstack_fc1", inner);
+  for (float& value : inner.values) value = gelu_erf(value);
+  witness("deepstack_gelu", inner);
+  Matrix features = apply(merger.fc2, inner, pool);
+  witness("deepstack", features);
+  pass.output.deepstack.push_back(std::move(features));
+}
+
+// The main merger normalises each patch.
+VisionOutput VisionModel::finish(Pass pass, ThreadPool& pool, const Observer& observer) const {
+  const Witness witness{observer};
+  const Matrix tokens = concatenate_rows(apply(merger_.norm, pass.x), config_.merge_unit());
+  Matrix inner = apply(merger_.fc1, tokens, pool);
+  witness("merger_fc1", inner);
+  for (float& value : inner.values) value = gelu_erf(value);
+  witness("merger_gelu", inner);
+  pass.output.image_embeds = apply(merger_.fc2, inner, pool);
+  witness("image_embeds", pass.output.image_embeds);
+  return std::move(pass.output);
+}
+
+VisionOutput VisionModel::run(const Matrix& patches, vision::Grid grid, ThreadPool& pool,
+                              const Observer& observer) const {
+  Pass pass = begin(patches, grid, pool, observer);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
-    run_block(blocks_[i], cos, sin, x, pool);
-    if (observer) {
-      char name[32];
-      std::snprintf(name, sizeof name, "block_out_%02zu", i);
-      observer(name, x);
-    }
-    if (const auto merger = config_.deepstack_merger_of(i)) {
-      output.deepstack.push_back(merge(deepstack_[*merger], x, false, pool));
-    }
+    run_block(blocks_[i], i, pass, pool, observer);
+    if (const auto merger = config_.deepstack_merger_of(i))
+      run_deepstack(deepstack_[*merger], pass, pool, observer);
   }
-  output.image_embeds = merge(merger_, x, true, pool);
-  return output;
+  return finish(std::move(pass), pool, observer);
 }
 
 }  // namespace qhx::reference

@@ -4,6 +4,15 @@
 
 namespace qhx::reference {
 
+Status check_token_ids(std::span<const std::int32_t> ids, std::size_t vocabulary) {
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    if (ids[t] >= 0 && static_cast<std::size_t>(ids[t]) < vocabulary) continue;
+    return invalid_argument("token " + std::to_string(t) + ": expected an id below " +
+                            std::to_string(vocabulary) + ", found " + std::to_string(ids[t]));
+  }
+  return {};
+}
+
 Result<std::vector<float>> WeightReader::vector(const std::string& name) const {
   QHX_ASSIGN_OR_RETURN(const hf::TensorView tensor, checkpoint_->find(name));
   QHX_ASSIGN_OR_RETURN(std::vector<float> values, hf::read_f32(tensor));
@@ -33,6 +42,19 @@ Result<Matrix> WeightReader::embedding(const std::string& name) const {
   QHX_ASSIGN_OR_RETURN(Matrix table, matrix(name));
   if (format_ != WeightFormat::kF32) quant::round_to_f16(table.values);
   return table;
+}
+
+Result<Matrix> WeightReader::embedding_rows(const std::string& name,
+                                            std::span<const std::int32_t> ids) const {
+  QHX_ASSIGN_OR_RETURN(const hf::TensorView tensor, checkpoint_->find(name));
+  QHX_RETURN_IF_ERROR(check_token_ids(ids, tensor.rows()));
+  Matrix rows(ids.size(), tensor.row_size());
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    QHX_RETURN_IF_ERROR(hf::read_f32(tensor, static_cast<std::size_t>(ids[t]), 1,
+                                     std::span(rows.row(t), rows.columns)));
+  }
+  if (format_ != WeightFormat::kF32) quant::round_to_f16(rows.values);
+  return rows;
 }
 
 Result<Linear> WeightReader::linear(const std::string& prefix) const {

@@ -1,6 +1,8 @@
 // Weights of the reference model as float32 matrices, after the rounding of a storage format.
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,9 @@ namespace qhx::reference {
 // embedding are left alone.
 enum class WeightFormat { kF32, kF16, kW8 };
 
+// kInvalidArgument for ids outside a vocabulary of that size.
+Status check_token_ids(std::span<const std::int32_t> ids, std::size_t vocabulary);
+
 // Reads tensors of a checkpoint. Borrows it.
 class WeightReader {
  public:
@@ -30,6 +35,8 @@ class WeightReader {
   Result<Linear> linear(const std::string& prefix) const;
   Result<Matrix> rounded(const std::string& name) const;
   Result<Matrix> embedding(const std::string& name) const;
+  // Its rows `ids` alone, one for each id.
+  Result<Matrix> embedding_rows(const std::string& name, std::span<const std::int32_t> ids) const;
   // prefix.weight and prefix.bias.
   Result<LayerNorm> layer_norm(const std::string& prefix, float epsilon) const;
 

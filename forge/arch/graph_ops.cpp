@@ -1,5 +1,6 @@
 #include "forge/arch/graph_ops.h"
 
+#include <cmath>
 #include <utility>
 
 namespace qhx::forge {
@@ -68,6 +69,16 @@ Value GraphOps::tile(const Value& x, std::uint32_t axis, std::uint32_t times) {
   const Value y = native(std::move(dims));
   graph_.add(op::kTile, {x}, {y}, {qnn::u32_list("multiples", multiples)});
   return y;
+}
+
+Value GraphOps::times_power_of_two(const Value& x, int exponent, std::string name) {
+  if (exponent == 0) return x;
+  const float factor = std::ldexp(1.0f, exponent);
+  const auto weight =
+      make_vector(std::move(name), Dims(x.dims.size(), 1), activation_, std::span(&factor, 1));
+  if (weight.ok()) return multiply(x, constant(*weight));
+  graph_.fail(weight.status());
+  return x;
 }
 
 Value GraphOps::to_activation(const Value& x) {

@@ -34,6 +34,8 @@ class GraphOps {
   qnn::Value concat(const qnn::Value& a, const qnn::Value& b, std::uint32_t axis);
   // x repeated `times` along `axis`.
   qnn::Value tile(const qnn::Value& x, std::uint32_t axis, std::uint32_t times);
+  // x * 2^exponent; x itself for exponent 0. `name` is for the factor, unique in the graph.
+  qnn::Value times_power_of_two(const qnn::Value& x, int exponent, std::string name);
   // x itself if it has the activation type already.
   qnn::Value to_activation(const qnn::Value& x);
 

@@ -29,20 +29,26 @@ struct TextLayer {
   Linear q, k, v, o, gate, up, down;
 };
 
-Result<TextLayer> load_layer(const WeightLoader& weights, std::size_t index) {
+Result<TextLayer> load_layer(const WeightLoader& weights, std::size_t index,
+                             const ScalePlan& scales) {
   const std::string layer = "model.language_model.layers." + std::to_string(index) + ".";
+  const TextScales s = scales.layer(index);
   TextLayer out;
-  QHX_ASSIGN_OR_RETURN(out.input_norm, weights.vector(layer + "input_layernorm.weight"));
+  QHX_ASSIGN_OR_RETURN(out.input_norm,
+                       weights.vector(layer + "input_layernorm.weight", {}, -s.attention));
   QHX_ASSIGN_OR_RETURN(out.q, weights.linear(layer + "self_attn.q_proj"));
   QHX_ASSIGN_OR_RETURN(out.k, weights.linear(layer + "self_attn.k_proj"));
   QHX_ASSIGN_OR_RETURN(out.v, weights.linear(layer + "self_attn.v_proj"));
-  QHX_ASSIGN_OR_RETURN(out.q_norm, weights.vector(layer + "self_attn.q_norm.weight"));
-  QHX_ASSIGN_OR_RETURN(out.k_norm, weights.vector(layer + "self_attn.k_norm.weight"));
-  QHX_ASSIGN_OR_RETURN(out.o, weights.linear(layer + "self_attn.o_proj"));
-  QHX_ASSIGN_OR_RETURN(out.post_norm, weights.vector(layer + "post_attention_layernorm.weight"));
-  QHX_ASSIGN_OR_RETURN(out.gate, weights.linear(layer + "mlp.gate_proj"));
+  QHX_ASSIGN_OR_RETURN(out.q_norm, weights.vector(layer + "self_attn.q_norm.weight", {}, -s.q));
+  QHX_ASSIGN_OR_RETURN(out.k_norm, weights.vector(layer + "self_attn.k_norm.weight", {}, -s.k));
+  QHX_ASSIGN_OR_RETURN(
+      out.o, weights.linear(layer + "self_attn.o_proj", {}, s.attention - scales.text_residual));
+  QHX_ASSIGN_OR_RETURN(out.post_norm,
+                       weights.vector(layer + "post_attention_layernorm.weight", {}, -s.mlp));
+  QHX_ASSIGN_OR_RETURN(out.gate, weights.linear(layer + "mlp.gate_proj", {}, s.mlp));
   QHX_ASSIGN_OR_RETURN(out.up, weights.linear(layer + "mlp.up_proj"));
-  QHX_ASSIGN_OR_RETURN(out.down, weights.linear(layer + "mlp.down_proj"));
+  QHX_ASSIGN_OR_RETURN(out.down,
+                       weights.linear(layer + "mlp.down_proj", {}, s.mlp - scales.text_residual));
   return out;
 }
 
@@ -50,10 +56,12 @@ Result<TextLayer> load_layer(const WeightLoader& weights, std::size_t index) {
 class TextGraph {
  public:
   TextGraph(qnn::GraphBuilder builder, Qnn_DataType_t activation, const hf::ModelConfig& config,
-            const TextGraphSpec& spec)
+            const TextGraphSpec& spec, const ScalePlan& scales)
       : builder_(std::move(builder)),
         ops_(builder_, activation),
         sizes_(config.text),
+        scales_(scales),
+        epsilon_(scaled_epsilon(sizes_.epsilon, scales.text_residual)),
         rows_(spec.rows),
         context_rows_(spec.context_rows),
         deepstacks_(spec.deepstack ? config.vision.deepstack_layers.size() : 0) {
@@ -62,20 +70,20 @@ class TextGraph {
   TextGraph(const TextGraph&) = delete;  // ops_ refers to builder_
 
   void layer(std::size_t index, const TextLayer& w) {
-    const Value attended =
-        attention(index, ops_.rms_norm(hidden_, w.input_norm, sizes_.epsilon), w);
+    const Value attended = attention(index, ops_.rms_norm(hidden_, w.input_norm, epsilon_), w);
     hidden_ = ops_.add(hidden_, ops_.linear(attended, w.o));
-    hidden_ = ops_.add(hidden_, mlp(ops_.rms_norm(hidden_, w.post_norm, sizes_.epsilon), w));
+    hidden_ = ops_.add(hidden_, mlp(ops_.rms_norm(hidden_, w.post_norm, epsilon_), w));
     if (index < deepstacks_) {
-      const Value features =
-          ops_.input("deepstack_" + std::to_string(index), {rows_, sizes_.hidden});
-      hidden_ = ops_.add(hidden_, ops_.reshape(features, hidden_.dims));
+      const std::string name = "deepstack_" + std::to_string(index);
+      const Value features = ops_.reshape(ops_.input(name, {rows_, sizes_.hidden}), hidden_.dims);
+      const int exponent = scales_.feature(index) - scales_.text_residual;
+      hidden_ = ops_.add(hidden_, ops_.times_power_of_two(features, exponent, name + "_scale"));
     }
   }
 
   Result<qnn::Graph> finish(const VectorWeight& final_norm) {
     const Value y = ops_.output("y", {rows_, sizes_.hidden});
-    ops_.reshape_into(ops_.rms_norm(hidden_, final_norm, sizes_.epsilon), y);
+    ops_.reshape_into(ops_.rms_norm(hidden_, final_norm, epsilon_), y);
     return std::move(builder_).finalize();
   }
 
@@ -85,6 +93,7 @@ class TextGraph {
   void begin() {
     const std::uint32_t half = sizes_.head_dim / 2;
     hidden_ = ops_.reshape(ops_.input("x", {rows_, sizes_.hidden}), {1, 1, rows_, sizes_.hidden});
+    hidden_ = ops_.times_power_of_two(hidden_, -scales_.text_residual, "residual_scale");
     cos_ = ops_.reshape(ops_.input("cos", {rows_, half}), {1, rows_, half});
     sin_ = ops_.reshape(ops_.input("sin", {rows_, half}), {1, rows_, half});
     const std::uint32_t columns = context_rows_ + rows_;
@@ -98,9 +107,10 @@ class TextGraph {
     return ops_.reshape(x, {1, rows_, heads, sizes_.head_dim});
   }
 
-  // Normalised over each head, rotated: [1, heads, T, D].
-  Value rotated_heads(const Value& x, std::uint32_t heads, const VectorWeight& norm) {
-    const Value normed = ops_.rms_norm(split_heads(x, heads), norm, sizes_.epsilon);
+  // Normalised over each head, rotated: [1, heads, T, D]. x is smaller by 2^-exponent.
+  Value rotated_heads(const Value& x, std::uint32_t heads, const VectorWeight& norm, int exponent) {
+    const Value normed =
+        ops_.rms_norm(split_heads(x, heads), norm, scaled_epsilon(sizes_.epsilon, exponent));
     return ops_.rotary(ops_.transpose(normed, {0, 2, 1, 3}), cos_, sin_);
   }
 
@@ -119,16 +129,17 @@ class TextGraph {
 
   Value attention(std::size_t index, const Value& x, const TextLayer& w) {
     const std::uint32_t block = sizes_.repeat * rows_;  // query rows of one kv head
-    Value q = rotated_heads(ops_.linear(x, w.q), sizes_.heads, w.q_norm);
+    const TextScales s = scales_.layer(index);
+    Value q = rotated_heads(ops_.linear(x, w.q), sizes_.heads, w.q_norm, s.attention);
     if (sizes_.repeat > 1) q = ops_.reshape(q, {1, sizes_.kv_heads, block, sizes_.head_dim});
-    const Value k = rotated_heads(ops_.linear(x, w.k), sizes_.kv_heads, w.k_norm);
+    const Value k = rotated_heads(ops_.linear(x, w.k), sizes_.kv_heads, w.k_norm, s.attention);
     const Value v = ops_.transpose(split_heads(ops_.linear(x, w.v), sizes_.kv_heads), {0, 2, 1, 3});
     const Value keys = with_past("k", index, k);
     const Value values = with_past("v", index, v);
     const Value scores = ops_.add(ops_.matmul(q, keys, true), mask_);
     // The scale sits in the softmax: beta multiplies the mask too, which stays far below any score.
-    const Value weights =
-        ops_.softmax(scores, 1.0f / std::sqrt(static_cast<float>(sizes_.head_dim)));
+    const float beta = 1.0f / std::sqrt(static_cast<float>(sizes_.head_dim));
+    const Value weights = ops_.softmax(scores, std::ldexp(beta, s.q + s.k));
     Value out = ops_.matmul(weights, values, false);
     if (sizes_.repeat > 1) out = ops_.reshape(out, {1, sizes_.heads, rows_, sizes_.head_dim});
     return ops_.reshape(ops_.transpose(out, {0, 2, 1, 3}),
@@ -145,6 +156,8 @@ class TextGraph {
   qnn::GraphBuilder builder_;
   GraphOps ops_;
   TextSizes sizes_;
+  const ScalePlan& scales_;
+  float epsilon_;  // of the norms of the residual stream
   std::uint32_t rows_, context_rows_;
   std::size_t deepstacks_;
   Value hidden_, cos_, sin_, mask_;
@@ -155,16 +168,17 @@ class TextGraph {
 Result<std::vector<qnn::Graph>> build_text_decoder(std::shared_ptr<qnn::Context> context,
                                                    const hf::ModelConfig& config,
                                                    const WeightLoader& weights,
-                                                   const TextDecoderSpec& spec) {
+                                                   const TextDecoderSpec& spec,
+                                                   const ScalePlan& scales) {
   std::vector<std::unique_ptr<TextGraph>> graphs;
   for (const TextGraphSpec& graph : spec.graphs) {
     QHX_ASSIGN_OR_RETURN(qnn::GraphBuilder builder,
                          qnn::GraphBuilder::create(context, graph.name, spec.htp));
-    graphs.push_back(
-        std::make_unique<TextGraph>(std::move(builder), weights.activation(), config, graph));
+    graphs.push_back(std::make_unique<TextGraph>(std::move(builder), weights.activation(), config,
+                                                 graph, scales));
   }
   for (std::size_t i = 0; i < config.text.n_layers; ++i) {
-    QHX_ASSIGN_OR_RETURN(const TextLayer layer, load_layer(weights, i));
+    QHX_ASSIGN_OR_RETURN(const TextLayer layer, load_layer(weights, i, scales));
     for (const auto& graph : graphs) {
       graph->layer(i, layer);
       QHX_RETURN_IF_ERROR(graph->status());

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "forge/arch/scale_plan.h"
 #include "forge/arch/weights.h"
 #include "forge/hf/config.h"
 #include "qnn/graph_builder.h"
@@ -38,6 +39,7 @@ struct TextDecoderSpec {
 Result<std::vector<qnn::Graph>> build_text_decoder(std::shared_ptr<qnn::Context> context,
                                                    const hf::ModelConfig& config,
                                                    const WeightLoader& weights,
-                                                   const TextDecoderSpec& spec);
+                                                   const TextDecoderSpec& spec,
+                                                   const ScalePlan& scales = {});
 
 }  // namespace qhx::forge

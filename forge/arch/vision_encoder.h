@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "forge/arch/scale_plan.h"
 #include "forge/arch/weights.h"
 #include "forge/hf/config.h"
 #include "qnn/graph_builder.h"
@@ -24,6 +25,7 @@ struct PatchGrid {
 
 Result<qnn::Graph> build_vision_encoder(std::shared_ptr<qnn::Context> context,
                                         const hf::ModelConfig& config, const WeightLoader& weights,
-                                        PatchGrid grid, const qnn::HtpGraphOptions& htp = {});
+                                        PatchGrid grid, const qnn::HtpGraphOptions& htp = {},
+                                        const ScalePlan& scales = {});
 
 }  // namespace qhx::forge

@@ -29,13 +29,24 @@ void transpose(const T* from, std::size_t rows, std::size_t columns, T* to, std:
   }
 }
 
+void scale_by_power(std::span<float> values, int exponent) {
+  if (exponent == 0) return;
+  const float factor = std::ldexp(1.0f, exponent);
+  for (float& value : values) value *= factor;
+}
+
 // Converts blocks of rows of one matrix into its place in a LinearWeight. One object for each
 // matrix; block() is called from many threads on different blocks.
 class MatrixConverter {
  public:
-  MatrixConverter(const hf::TensorView& source, RowRange rows, WeightFormat format,
+  MatrixConverter(const hf::TensorView& source, RowRange rows, WeightFormat format, int exponent,
                   LinearWeight& to)
-      : source_(source), rows_(rows), format_(format), to_(to), in_(source.row_size()) {}
+      : source_(source),
+        rows_(rows),
+        format_(format),
+        exponent_(exponent),
+        to_(to),
+        in_(source.row_size()) {}
 
   std::size_t blocks() const { return (rows_.count + kBlockRows - 1) / kBlockRows; }
 
@@ -44,6 +55,7 @@ class MatrixConverter {
     const std::size_t count = std::min(kBlockRows, rows_.count - first);
     std::vector<float> w(count * in_);
     Status status = hf::read_f32(source_, rows_.first + first, count, w);
+    scale_by_power(w, exponent_);
     if (status.ok())
       status = check_values(w, format_ == WeightFormat::kF16, (rows_.first + first) * in_);
     if (!status.ok()) return fail(std::move(status));
@@ -70,6 +82,7 @@ class MatrixConverter {
   const hf::TensorView& source_;
   RowRange rows_;
   WeightFormat format_;
+  int exponent_;
   LinearWeight& to_;
   std::size_t in_;
   std::mutex mutex_;
@@ -138,7 +151,8 @@ Result<VectorWeight> make_vector(std::string name, qnn::Dims dims, Qnn_DataType_
   return out;
 }
 
-Result<LinearWeight> WeightLoader::matrix(const std::string& name, RowRange rows) const {
+Result<LinearWeight> WeightLoader::matrix(const std::string& name, RowRange rows,
+                                          int exponent) const {
   QHX_ASSIGN_OR_RETURN(const hf::TensorView tensor, checkpoint_.find(name));
   QHX_ASSIGN_OR_RETURN(rows, resolve(rows, tensor).with_context("tensor " + name));
   const std::size_t in = tensor.row_size();
@@ -149,7 +163,7 @@ Result<LinearWeight> WeightLoader::matrix(const std::string& name, RowRange rows
   out.type = w8 ? QNN_DATATYPE_SFIXED_POINT_8 : QNN_DATATYPE_FLOAT_16;
   out.bytes = AlignedBuffer(in * rows.count * (w8 ? 1 : 2));
   if (w8) out.scales.resize(rows.count);
-  MatrixConverter converter(tensor, rows, format_, out);
+  MatrixConverter converter(tensor, rows, format_, exponent, out);
   pool_.run(converter.blocks(), [&](std::size_t i) { converter.block(i); });
   QHX_RETURN_IF_ERROR(converter.status().with_context("tensor " + name));
   checkpoint_.drop_resident(tensor);
@@ -157,30 +171,33 @@ Result<LinearWeight> WeightLoader::matrix(const std::string& name, RowRange rows
   return out;
 }
 
-Result<Linear> WeightLoader::linear(const std::string& prefix, RowRange rows) const {
-  QHX_ASSIGN_OR_RETURN(LinearWeight weight, matrix(prefix + ".weight", rows));
+Result<Linear> WeightLoader::linear(const std::string& prefix, RowRange rows, int exponent) const {
+  QHX_ASSIGN_OR_RETURN(LinearWeight weight, matrix(prefix + ".weight", rows, exponent));
   return Linear{std::move(weight), std::nullopt};
 }
 
-Result<Linear> WeightLoader::linear_with_bias(const std::string& prefix, RowRange rows) const {
-  QHX_ASSIGN_OR_RETURN(Linear out, linear(prefix, rows));
-  QHX_ASSIGN_OR_RETURN(out.bias, vector(prefix + ".bias", rows));
+Result<Linear> WeightLoader::linear_with_bias(const std::string& prefix, RowRange rows,
+                                              PowersOfTwo exponents) const {
+  QHX_ASSIGN_OR_RETURN(Linear out, linear(prefix, rows, exponents.weight));
+  QHX_ASSIGN_OR_RETURN(out.bias, vector(prefix + ".bias", rows, exponents.bias));
   return out;
 }
 
-Result<VectorWeight> WeightLoader::vector(const std::string& name, RowRange rows) const {
+Result<VectorWeight> WeightLoader::vector(const std::string& name, RowRange rows,
+                                          int exponent) const {
   QHX_ASSIGN_OR_RETURN(const hf::TensorView tensor, checkpoint_.find(name));
   QHX_ASSIGN_OR_RETURN(rows, resolve(rows, tensor).with_context("tensor " + name));
   std::vector<float> values(rows.count * tensor.row_size());
   QHX_RETURN_IF_ERROR(hf::read_f32(tensor, rows.first, rows.count, values));
+  scale_by_power(values, exponent);
   QHX_RETURN_IF_ERROR(progress_(values.size()));
   return make_vector(part_name(name, rows, tensor), {static_cast<std::uint32_t>(values.size())},
                      activation_, values);
 }
 
-Result<Norm> WeightLoader::norm(const std::string& prefix) const {
-  QHX_ASSIGN_OR_RETURN(VectorWeight gamma, vector(prefix + ".weight"));
-  QHX_ASSIGN_OR_RETURN(VectorWeight beta, vector(prefix + ".bias"));
+Result<Norm> WeightLoader::norm(const std::string& prefix, int exponent) const {
+  QHX_ASSIGN_OR_RETURN(VectorWeight gamma, vector(prefix + ".weight", {}, exponent));
+  QHX_ASSIGN_OR_RETURN(VectorWeight beta, vector(prefix + ".bias", {}, exponent));
   return Norm{std::move(gamma), std::move(beta)};
 }
 

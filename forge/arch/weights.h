@@ -58,6 +58,12 @@ struct RowRange {
   std::size_t count = 0;
 };
 
+// Exponents of the powers of two that the weight and the bias of a linear are multiplied by.
+struct PowersOfTwo {
+  int weight = 0;
+  int bias = 0;
+};
+
 // Values as elements of `activation` (FLOAT_16 or FLOAT_32). kOutOfRange if one does not fit.
 Result<VectorWeight> make_vector(std::string name, qnn::Dims dims, Qnn_DataType_t activation,
                                  std::span<const float> values);
@@ -80,18 +86,21 @@ class WeightLoader {
         pool_(pool),
         progress_(std::move(progress)) {}
 
+  // All values are multiplied by 2^exponent, in float and before any rounding.
+  //
   // `prefix`.weight, [out, in] in the checkpoint.
-  Result<Linear> linear(const std::string& prefix, RowRange rows = {}) const;
+  Result<Linear> linear(const std::string& prefix, RowRange rows = {}, int exponent = 0) const;
   // The same with `prefix`.bias.
-  Result<Linear> linear_with_bias(const std::string& prefix, RowRange rows = {}) const;
-  Result<VectorWeight> vector(const std::string& name, RowRange rows = {}) const;
+  Result<Linear> linear_with_bias(const std::string& prefix, RowRange rows = {},
+                                  PowersOfTwo exponents = {}) const;
+  Result<VectorWeight> vector(const std::string& name, RowRange rows = {}, int exponent = 0) const;
   // `prefix`.weight and `prefix`.bias.
-  Result<Norm> norm(const std::string& prefix) const;
+  Result<Norm> norm(const std::string& prefix, int exponent = 0) const;
 
   Qnn_DataType_t activation() const { return activation_; }
 
  private:
-  Result<LinearWeight> matrix(const std::string& name, RowRange rows) const;
+  Result<LinearWeight> matrix(const std::string& name, RowRange rows, int exponent) const;
 
   const hf::Checkpoint& checkpoint_;
   WeightFormat format_;

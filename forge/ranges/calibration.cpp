@@ -1,0 +1,165 @@
+#include "forge/ranges/calibration.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "base/file.h"
+#include "forge/ranges/drawing.h"
+#include "text/tokenizer.h"
+#include "vision/image.h"
+#include "vision/patches.h"
+#include "vision/resize.h"
+
+namespace qhx::forge {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array kPictureEndings = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"};
+constexpr const char* kPictureQuestion = "Describe this picture in detail.";
+constexpr std::array kSentences = {
+    "What is the capital of France, and how far is it from Berlin? Answer in one sentence.",
+    "def mean(values):\n    return sum(values) / len(values)  # 3.14159e-10, 0x7fff, [1, 2, 3]",
+    "请用一句话介绍一下长城的历史。 日本の首都は東京です。 대한민국의 수도는 서울입니다.",
+    "Какой сегодня день? ما هي عاصمة مصر؟ भारत की राजधानी क्या है? "
+    "🙂",
+};
+
+std::string ending_of(const fs::path& file) {
+  std::string ending = file.extension().string();
+  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return ending;
+}
+
+struct Files {
+  std::vector<fs::path> pictures, texts;
+};
+
+Result<Files> list_files(const fs::path& folder) {
+  Files files;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string ending = ending_of(entry->path());
+    if (ending == ".txt") files.texts.push_back(entry->path());
+    if (std::find(kPictureEndings.begin(), kPictureEndings.end(), ending) != kPictureEndings.end())
+      files.pictures.push_back(entry->path());
+  }
+  if (error) return not_found("--calibrate " + folder.string() + ": " + error.message());
+  if (files.pictures.empty() && files.texts.empty()) {
+    return invalid_argument("--calibrate " + folder.string() +
+                            ": expected pictures (.jpg, .png, .webp, .gif, .bmp) or prompts "
+                            "(.txt), found none");
+  }
+  std::sort(files.pictures.begin(), files.pictures.end());
+  std::sort(files.texts.begin(), files.texts.end());
+  return files;
+}
+
+Result<vision::Image> read_picture(const fs::path& path) {
+  QHX_ASSIGN_OR_RETURN(const std::string file, read_file(path));
+  auto image = vision::decode_image(std::as_bytes(std::span(file.data(), file.size())));
+  if (!image.ok()) return image.status().with_context(path.string());
+  return image;
+}
+
+class SetMaker {
+ public:
+  SetMaker(const hf::ModelConfig& config, const CalibrationRequest& request,
+           const text::Tokenizer& tokenizer)
+      : config_(config), request_(request), tokenizer_(tokenizer) {
+    params_.patch = static_cast<int>(config.vision.patch_size);
+    params_.merge = static_cast<int>(config.vision.spatial_merge_size);
+    params_.temporal = static_cast<int>(config.vision.temporal_patch_size);
+    params_.mean = config.preprocessor.mean;
+    params_.std = config.preprocessor.std;
+  }
+
+  // The picture, and a prompt that asks about it.
+  Status add_picture(const vision::Image& image, std::string_view question) {
+    const vision::Image fitted =
+        vision::fit_image(image, {request_.width, request_.height}, vision::FitMode::kStretch);
+    QHX_ASSIGN_OR_RETURN(const vision::Grid grid,
+                         vision::patch_grid(fitted.width, fitted.height, params_));
+    reference::PictureInput picture{
+        reference::Matrix(grid.patches(), vision::patch_values(params_)), grid};
+    vision::extract_patches(fitted, params_, picture.patches.values);
+    std::vector<std::int32_t> tokens = tokenizer_.encode(request_.before);
+    tokens.push_back(config_.vision_start_token_id);
+    tokens.insert(tokens.end(), grid.patches() / config_.vision.merge_unit(),
+                  config_.image_token_id);
+    tokens.push_back(config_.vision_end_token_id);
+    append_words(question, tokens);
+    set_.prompts.push_back({std::move(tokens), set_.pictures.size()});
+    set_.pictures.push_back(std::move(picture));
+    return {};
+  }
+
+  void add_text(std::string_view words) {
+    std::vector<std::int32_t> tokens = tokenizer_.encode(request_.before);
+    append_words(words, tokens);
+    set_.prompts.push_back({std::move(tokens), std::nullopt});
+  }
+
+  CalibrationSet take(std::string description) {
+    set_.description = std::move(description);
+    return std::move(set_);
+  }
+
+ private:
+  // A picture's own token in the words would ask for a picture that is not there.
+  void append_words(std::string_view words, std::vector<std::int32_t>& tokens) const {
+    std::vector<std::int32_t> more = tokenizer_.encode(words, /*parse_added_tokens=*/false);
+    more.resize(std::min(more.size(), kMostCalibrationTokens));
+    tokens.insert(tokens.end(), more.begin(), more.end());
+    const std::vector<std::int32_t> after = tokenizer_.encode(request_.after);
+    tokens.insert(tokens.end(), after.begin(), after.end());
+  }
+
+  const hf::ModelConfig& config_;
+  const CalibrationRequest& request_;
+  const text::Tokenizer& tokenizer_;
+  vision::PatchParams params_;
+  CalibrationSet set_;
+};
+
+std::string counted(std::size_t count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+}  // namespace
+
+Result<CalibrationSet> make_calibration_set(const hf::ModelConfig& config,
+                                            const CalibrationRequest& request) {
+  Files files;
+  if (!request.folder.empty()) {
+    QHX_ASSIGN_OR_RETURN(files, list_files(request.folder));
+  }
+  QHX_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
+                       text::Tokenizer::from_json(request.tokenizer_json, "tokenizer.json"));
+  std::vector<std::string> texts(kSentences.begin(), kSentences.end());
+  if (!files.texts.empty()) texts.clear();
+  for (const fs::path& file : files.texts) {
+    QHX_ASSIGN_OR_RETURN(std::string text, read_file(file, std::size_t{1} << 20));
+    texts.push_back(std::move(text));
+  }
+  SetMaker maker(config, request, tokenizer);
+  if (files.pictures.empty()) {
+    QHX_RETURN_IF_ERROR(maker.add_picture(draw_calibration_picture(request.width, request.height),
+                                          kPictureQuestion));
+  }
+  for (std::size_t i = 0; i < files.pictures.size(); ++i) {
+    QHX_ASSIGN_OR_RETURN(const vision::Image image, read_picture(files.pictures[i]));
+    // The user's prompts are asked about the user's pictures, in turn.
+    QHX_RETURN_IF_ERROR(maker.add_picture(
+        image, files.texts.empty() ? std::string_view(kPictureQuestion) : texts[i % texts.size()]));
+  }
+  for (const std::string& text : texts) maker.add_text(text);
+  const auto source = [](std::size_t count) { return count == 0 ? " (built in)" : ""; };
+  return maker.take(counted(std::max<std::size_t>(files.pictures.size(), 1), "picture") +
+                    source(files.pictures.size()) + ", " + counted(texts.size(), "text") +
+                    source(files.texts.size()));
+}
+
+}  // namespace qhx::forge

@@ -1,0 +1,14 @@
+// Measured ranges as forge.json keeps them.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "forge/ranges/ranges.h"
+
+namespace qhx::forge {
+
+// {"inputs", "warnings", "scaled": {tensor: exponent} of those that the plan makes smaller by 2^-k,
+// "tensors": {tensor: {"max", "rms", "median"}} of all, in the order of computation}.
+nlohmann::ordered_json range_record(const hf::ModelConfig& config, const RangeReport& report);
+
+}  // namespace qhx::forge
