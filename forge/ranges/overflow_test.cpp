@@ -172,8 +172,8 @@ PatchGrid patches_of(const vision::Grid& grid) {
 }
 
 TextDecoderSpec text_spec() {
-  return {.context_rows = kContextRows,
-          .graphs = {{"prefill", kPrefillRows, true}, {"decode_1", 1, false}}};
+  return {.graphs = {{"prefill", kPrefillRows, kContextRows, true},
+                     {"decode_1", 1, kContextRows, false}}};
 }
 
 Result<Tensors> Overflow::run_graphs(const Setting& setting, const ScalePlan& plan) {
