@@ -99,7 +99,8 @@ class Overflow : public ::testing::Test {
     multiply(text + "2.self_attn.o_proj.weight", 5e4f);
   }
 
-  void open(const fs::path& folder, const fs::path& inputs = {}) {
+  void open(const fs::path& folder, const fs::path& inputs = {}, int width = kWidth,
+            int height = kHeight) {
     config_ = hf::load_config(folder).value();
     checkpoint_ = std::make_unique<hf::Checkpoint>(std::move(hf::Checkpoint::open(folder)).value());
     const std::string tokenizer = read_file(folder / "tokenizer.json").value();
@@ -107,8 +108,8 @@ class Overflow : public ::testing::Test {
                                           .tokenizer_json = tokenizer,
                                           .before = "<|im_start|>user\n",
                                           .after = "<|im_end|>\n<|im_start|>assistant\n",
-                                          .width = kWidth,
-                                          .height = kHeight})
+                                          .width = width,
+                                          .height = height})
                .value();
   }
 
@@ -173,8 +174,8 @@ PatchGrid patches_of(const vision::Grid& grid) {
 }
 
 TextDecoderSpec text_spec() {
-  return {.context_rows = kContextRows,
-          .graphs = {{"prefill", kPrefillRows, true}, {"decode_1", 1, false}}};
+  return {.graphs = {{"prefill", kPrefillRows, kContextRows, true},
+                     {"decode_1", 1, kContextRows, false}}};
 }
 
 Result<Tensors> Overflow::run_graphs(const Setting& setting, const ScalePlan& plan) {
@@ -349,7 +350,7 @@ TEST_F(Overflow, WhatCannotBeMendedIsNamed) {
 }
 
 TEST_F(Overflow, DemoModelNeedsNothing) {
-  open(kDemo, fs::path(QHX_SOURCE_DIR) / "demo/samples");
+  open(kDemo, fs::path(QHX_SOURCE_DIR) / "demo/samples", 256, 256);
   const RangeReport report = measure();
   EXPECT_TRUE(report.plan.identity());
   EXPECT_THAT(report.warnings, IsEmpty());
