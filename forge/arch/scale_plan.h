@@ -42,6 +42,7 @@ struct ScalePlan {
   int feature(std::size_t k) const { return at(deepstack, k); }
   TextScales layer(std::size_t i) const { return at(text, i); }
 
+  bool operator==(const ScalePlan&) const = default;
   bool identity() const {
     return vision_residual == 0 && text_residual == 0 && all_zero(vision_attention) &&
            all_zero(deepstack) && all_zero(text);

@@ -134,6 +134,29 @@ TEST_F(Weights, VectorsHaveTheActivationType) {
   EXPECT_EQ(first, f32_to_f16(bias_[0]));
 }
 
+TEST_F(Weights, PowersOfTwoAreExact) {
+  make(70, 9);
+  const auto as_is = loader(WeightFormat::kW8).linear_with_bias("m");
+  const auto scaled = loader(WeightFormat::kW8).linear_with_bias("m", {}, {-5, 3});
+  ASSERT_TRUE(as_is.ok() && scaled.ok());
+  const auto q = as_is->weight.bytes.as<std::int8_t>();
+  const auto scaled_q = scaled->weight.bytes.as<std::int8_t>();
+  EXPECT_TRUE(std::equal(q.begin(), q.end(), scaled_q.begin(), scaled_q.end()));
+  for (std::size_t o = 0; o < 70; ++o)
+    EXPECT_EQ(scaled->weight.scales[o], std::ldexp(as_is->weight.scales[o], -5));
+  std::vector<float> bias(70);
+  std::memcpy(bias.data(), scaled->bias->bytes.data(), 70 * 4);
+  for (std::size_t o = 0; o < 70; ++o) EXPECT_EQ(bias[o], bias_[o] * 8);
+
+  const auto halves = loader(WeightFormat::kF16).linear("m", {}, 4);
+  ASSERT_TRUE(halves.ok()) << halves.status();
+  EXPECT_EQ(halves->weight.bytes.as<std::uint16_t>()[3 * 70 + 2],
+            f32_to_f16(matrix_[2 * 9 + 3] * 16));
+  // What does not fit once multiplied is named like what does not fit at all.
+  EXPECT_THAT(loader(WeightFormat::kF16).linear("m", {}, 20).status().message(),
+              HasSubstr("tensor m.weight: element"));
+}
+
 TEST_F(Weights, ValuesThatCannotBeRepresentedAreNamed) {
   make(100, 10);
   matrix_[70 * 10 + 3] = NAN;

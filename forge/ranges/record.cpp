@@ -36,4 +36,29 @@ nlohmann::ordered_json range_record(const hf::ModelConfig& config, const RangeRe
   return record;
 }
 
+nlohmann::json print_plan(const ScalePlan& plan) {
+  nlohmann::json text = nlohmann::json::array();
+  for (const TextScales& s : plan.text) text.push_back({s.attention, s.q, s.k, s.mlp});
+  return {{"vision_residual", plan.vision_residual},
+          {"vision_attention", plan.vision_attention},
+          {"deepstack", plan.deepstack},
+          {"text_residual", plan.text_residual},
+          {"text", text}};
+}
+
+ScalePlan parse_plan(const nlohmann::json& json) {
+  ScalePlan plan;
+  plan.vision_residual = json.at("vision_residual").get<int>();
+  plan.vision_attention = json.at("vision_attention").get<std::vector<int>>();
+  plan.deepstack = json.at("deepstack").get<std::vector<int>>();
+  plan.text_residual = json.at("text_residual").get<int>();
+  for (const nlohmann::json& layer : json.at("text")) {
+    plan.text.push_back({.attention = layer.at(0).get<int>(),
+                         .q = layer.at(1).get<int>(),
+                         .k = layer.at(2).get<int>(),
+                         .mlp = layer.at(3).get<int>()});
+  }
+  return plan;
+}
+
 }  // namespace qhx::forge
