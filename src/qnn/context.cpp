@@ -147,8 +147,7 @@ void IoBinding::share(const std::shared_ptr<Context>& context) {
     }
   }
   for (std::size_t i = 0; i < handles.size(); ++i) {
-    Qnn_TensorV1_t& tensor =
-        (i < inputs_.size() ? inputs_[i] : outputs_[i - inputs_.size()]).v1;
+    Qnn_TensorV1_t& tensor = (i < inputs_.size() ? inputs_[i] : outputs_[i - inputs_.size()]).v1;
     tensor.memType = QNN_TENSORMEMTYPE_MEMHANDLE;
     tensor.memHandle = handles[i].get();
   }

@@ -38,7 +38,8 @@ Result<std::shared_ptr<CallBuffers>> CallBuffers::create(const qnn::GraphInfo& g
   QHX_ASSIGN_OR_RETURN(buffers->sin, FloatTensor::create(*graph.input("sin"), memory));
   QHX_ASSIGN_OR_RETURN(buffers->y, FloatTensor::create(*graph.output("y"), memory));
   for (std::size_t k = 0; k < deepstack; ++k) {
-    QHX_ASSIGN_OR_RETURN(FloatTensor tensor, FloatTensor::create(*graph.input(deepstack_name(k)), memory));
+    QHX_ASSIGN_OR_RETURN(FloatTensor tensor,
+                         FloatTensor::create(*graph.input(deepstack_name(k)), memory));
     tensor.store();
     buffers->deepstack.push_back(std::move(tensor));
   }

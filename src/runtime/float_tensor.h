@@ -10,9 +10,10 @@
 
 namespace qhx::runtime {
 
-// Owns the tensor's bytes, which come from `memory` and are zero at first. Element types: FLOAT_32, FLOAT_16, and the 8- and 16-bit
-// fixed-point types with one scale for the whole tensor. For FLOAT_32 the floats are the bytes
-// themselves; otherwise they are a copy, and store() and load() convert. Move-only, one thread.
+// Owns the tensor's bytes, which come from `memory` and are zero at first. Element types: FLOAT_32,
+// FLOAT_16, and the 8- and 16-bit fixed-point types with one scale for the whole tensor. For
+// FLOAT_32 the floats are the bytes themselves; otherwise they are a copy, and store() and load()
+// convert. Move-only, one thread.
 class FloatTensor {
  public:
   // kUnsupported, naming the tensor, for other element types.

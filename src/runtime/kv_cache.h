@@ -24,10 +24,10 @@ struct KvShape {
   std::size_t tensor_bytes(std::size_t for_rows) const { return kv_heads * for_rows * head_bytes; }
 };
 
-// A buffer a tensor for the largest number of rows, zero at first. Graphs with fewer cache rows read
-// the beginning of each: there the rows lie as
-// arrange() was last told. Rows are opaque bytes: the graphs write the same encoding that they
-// read. Move-only, one thread; nothing allocates but the constructor.
+// A buffer a tensor for the largest number of rows, zero at first. Graphs with fewer cache rows
+// read the beginning of each: there the rows lie as arrange() was last told. Rows are opaque bytes:
+// the graphs write the same encoding that they read. Move-only, one thread; nothing allocates but
+// the constructor.
 class KvCache {
  public:
   enum Kind { kKey = 0, kValue = 1 };

@@ -13,8 +13,8 @@ Result<std::unique_ptr<TextRunner>> TextRunner::create(const TextSpec& spec,
   std::vector<std::shared_ptr<CallBuffers>> buffers;
   for (const DecoderShape& shape : spec.graphs) {
     QHX_ASSIGN_OR_RETURN(const auto executor, graphs.open(shape.role, shape.index));
-    QHX_ASSIGN_OR_RETURN(auto graph,
-                         DecoderGraph::create(*executor, spec, shape, runner->cache_, buffers, memory));
+    QHX_ASSIGN_OR_RETURN(
+        auto graph, DecoderGraph::create(*executor, spec, shape, runner->cache_, buffers, memory));
     runner->graphs_.push_back(std::move(graph));
   }
   QHX_ASSIGN_OR_RETURN(const auto head, graphs.open(Role::kHead));

@@ -118,7 +118,8 @@ Status VisionEncoder::bind(Loaded& loaded, GraphExecutor& executor) const {
   std::vector<std::string> names;
   for (std::size_t k = 0; k < spec_.deepstack; ++k) {
     names.push_back(deepstack_name(k));
-    QHX_ASSIGN_OR_RETURN(FloatTensor tensor, FloatTensor::create(*info.output(names.back()), memory));
+    QHX_ASSIGN_OR_RETURN(FloatTensor tensor,
+                         FloatTensor::create(*info.output(names.back()), memory));
     loaded.deepstack.push_back(std::move(tensor));
   }
   std::vector<NamedBuffer> buffers = {{input.name, loaded.input.bytes()},

@@ -723,8 +723,7 @@ static_assert(sizeof(Qnn_Scalar_t) == 16 && sizeof(Qnn_Param_t) == 160 &&
 static_assert(sizeof(Qnn_OpConfigV1_t) == 72 && sizeof(Qnn_OpConfig_t) == 80);
 static_assert(sizeof(Qnn_MemShape_t) == 24 && sizeof(Qnn_MemDescriptor_t) == 48 &&
               offsetof(Qnn_MemDescriptor_t, ionInfo) == 32);
-static_assert(offsetof(Qnn_TensorV1_t, memType) == 88 &&
-              offsetof(Qnn_TensorV1_t, memHandle) == 96);
+static_assert(offsetof(Qnn_TensorV1_t, memType) == 88 && offsetof(Qnn_TensorV1_t, memHandle) == 96);
 static_assert(sizeof(QnnContext_Config_t) == 16 && sizeof(QnnGraph_Config_t) == 16);
 static_assert(sizeof(QnnDevice_Config_t) == 16 && sizeof(QnnBackend_Config_t) == 16);
 static_assert(sizeof(QnnProfile_EventData_t) == 24 &&
