@@ -92,9 +92,7 @@ Result<qhexrt::Output> Session::generate_checked(Turn& turn) {
   QHX_RETURN_IF_ERROR(prepare_pictures(turn));
   QHX_RETURN_IF_ERROR(plan(turn));
   runner_->reset_runs();
-  Status status = encode_pictures(turn);
-  if (status.ok()) status = read_prompt(turn);
-  if (status.ok()) status = answer(turn);
+  Status status = run_graphs(turn);
   if (status.code() == StatusCode::kCancelled) {
     turn.end = FinishReason::kCancelled;
     status = {};
@@ -110,6 +108,13 @@ Result<qhexrt::Output> Session::generate_checked(Turn& turn) {
   metrics.decode_runs = runner_->runs().decode;
   metrics.head_runs = runner_->runs().head;
   return std::move(turn.out);
+}
+
+Status Session::run_graphs(Turn& turn) {
+  const qnn::PerformanceVote vote = engine_->graphs().performance_vote();
+  QHX_RETURN_IF_ERROR(encode_pictures(turn));
+  QHX_RETURN_IF_ERROR(read_prompt(turn));
+  return answer(turn);
 }
 
 Status Session::prepare_pictures(Turn& turn) const {

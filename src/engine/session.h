@@ -46,6 +46,8 @@ class Session {
         sampler_(engine_->text_spec().vocab) {}
 
   Result<qhexrt::Output> generate_checked(Turn& turn);
+  // What needs graphs; the device is kept at full speed during it.
+  Status run_graphs(Turn& turn);
   Status prepare_pictures(Turn& turn) const;
   std::vector<Key> keys_of(const Turn& turn) const;
   Status plan(Turn& turn);

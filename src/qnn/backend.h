@@ -7,6 +7,8 @@
 
 #include "base/status.h"
 #include "qnn/library.h"
+#include "qnn/performance.h"
+#include "qnn/tensor_memory.h"
 
 namespace qhx::qnn {
 
@@ -30,6 +32,9 @@ class Backend {
   const QnnInterface_ImplementationV2_t& api() const { return library_->api(); }
   Qnn_BackendHandle_t handle() const { return backend_; }
   Qnn_DeviceHandle_t device() const { return device_; }
+  // Where the inputs and outputs of its graphs lie best.
+  const TensorMemory& memory() const { return memory_; }
+  PerformanceVote performance_vote() const { return PerformanceVote(performance_); }
 
  private:
   explicit Backend(std::shared_ptr<const BackendLibrary> library) : library_(std::move(library)) {}
@@ -41,6 +46,8 @@ class Backend {
   Qnn_LogHandle_t log_ = nullptr;
   Qnn_BackendHandle_t backend_ = nullptr;
   Qnn_DeviceHandle_t device_ = nullptr;
+  TensorMemory memory_;
+  std::shared_ptr<PerformanceControl> performance_;  // null: the library has none
 };
 
 }  // namespace qhx::qnn

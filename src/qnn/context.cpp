@@ -1,5 +1,6 @@
 #include "qnn/context.h"
 
+#include "base/log.h"
 #include "qnn/error.h"
 
 namespace qhx::qnn {
@@ -123,6 +124,35 @@ Status IoBinding::complete() const {
   }
   if (missing.empty()) return {};
   return unsupported("graph " + info_->name + ": nothing is bound to:" + missing);
+}
+
+void IoBinding::share(const std::shared_ptr<Context>& context) {
+  const TensorMemory& memory = context->backend().memory();
+  if (!memory.is_shared()) return;
+  std::vector<RegisteredMemory::Handle> handles;
+  for (const auto& [tensors, infos] :
+       {std::pair(&inputs_, &info_->inputs), std::pair(&outputs_, &info_->outputs)}) {
+    for (std::size_t i = 0; i < tensors->size(); ++i) {
+      const auto* data = static_cast<const std::byte*>((*tensors)[i].v1.clientBuf.data);
+      const int fd = memory.descriptor(data);
+      if (fd < 0) return;
+      auto handle = context->registered().add((*infos)[i], data, fd);
+      if (!handle.ok()) {
+        if (handle.status().code() != StatusCode::kUnsupported)
+          log(LogLevel::kWarn, "graph " + info_->name + ": its tensors are copied at every call: " +
+                                   handle.status().message());
+        return;
+      }
+      handles.push_back(*std::move(handle));
+    }
+  }
+  for (std::size_t i = 0; i < handles.size(); ++i) {
+    Qnn_TensorV1_t& tensor = (i < inputs_.size() ? inputs_[i] : outputs_[i - inputs_.size()]).v1;
+    tensor.memType = QNN_TENSORMEMTYPE_MEMHANDLE;
+    tensor.memHandle = handles[i].get();
+  }
+  context_ = context;
+  registered_ = std::move(handles);
 }
 
 Result<Graph> Graph::retrieve(std::shared_ptr<Context> context, GraphInfo info) {

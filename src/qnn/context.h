@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "qnn/backend.h"
 #include "qnn/binary_info.h"
+#include "qnn/registered_memory.h"
 
 namespace qhx::qnn {
 
@@ -37,15 +38,17 @@ class Context {
   const Backend& backend() const { return *backend_; }
   const QnnInterface_ImplementationV2_t& api() const { return backend_->api(); }
   Qnn_ContextHandle_t handle() const { return handle_; }
+  RegisteredMemory& registered() { return registered_; }
 
  private:
   explicit Context(std::shared_ptr<const Backend> backend) : backend_(std::move(backend)) {}
   std::shared_ptr<const Backend> backend_;
   Qnn_ContextHandle_t handle_ = nullptr;
+  RegisteredMemory registered_{api(), handle_};
 };
 
-// Client buffers for one execution of one graph: which memory each input is read from and each
-// output written to. Move-only, one thread. Binding allocates nothing.
+// Memory for one execution of one graph: from where each input is read and to where each
+// output is written. Move-only, one thread.
 class IoBinding {
  public:
   explicit IoBinding(const GraphInfo& info);
@@ -58,6 +61,10 @@ class IoBinding {
   // Names what is not bound yet; success if everything is.
   Status complete() const;
 
+  // Once complete: has the device map the memory, if every tensor's is shared with it and the
+  // library can; otherwise the buffers are passed as they are, and the library copies.
+  void share(const std::shared_ptr<Context>& context);
+
  private:
   friend class Graph;
   Status bind(std::vector<Qnn_Tensor_t>& tensors, const std::vector<TensorInfo>& infos,
@@ -65,6 +72,8 @@ class IoBinding {
   std::unique_ptr<GraphInfo> info_;  // owns the names and dimensions that the tensors point to
   std::vector<Qnn_Tensor_t> inputs_;
   std::vector<Qnn_Tensor_t> outputs_;
+  std::shared_ptr<Context> context_;  // of registered_, if there are any
+  std::vector<RegisteredMemory::Handle> registered_;
 };
 
 // A graph that can be executed. Executions of one graph are serialized by the caller.
@@ -78,6 +87,7 @@ class Graph {
 
   const GraphInfo& info() const { return info_; }
   const std::string& name() const { return info_.name; }
+  const std::shared_ptr<Context>& context() const { return context_; }
 
   // Blocks until the outputs are written. The binding must be complete and made from this graph's
   // info.

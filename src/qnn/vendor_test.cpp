@@ -289,5 +289,20 @@ TEST_F(VendorLibrary, KnownNoiseStaysOutOfTheLog) {
   EXPECT_EQ(seen.find("GraphHtpSettings option"), std::string::npos);
 }
 
+// Emulation has no clocks, but checks what it is told.
+TEST_F(VendorLibrary, TakesPerformanceVotes) {
+  std::string complaints;
+  set_log_sink([&](LogLevel, std::string_view line) { complaints += line; }, LogLevel::kWarn);
+  {
+    const auto backend = Backend::create(library_, {.soc_model = kSocV79});
+    ASSERT_TRUE(backend.ok()) << backend.status();
+    ASSERT_NE(PerformanceControl::create(library_), nullptr);
+    const PerformanceVote first = (*backend)->performance_vote();
+    const PerformanceVote second = (*backend)->performance_vote();
+  }
+  set_log_sink({}, LogLevel::kWarn);
+  EXPECT_EQ(complaints, "");
+}
+
 }  // namespace
 }  // namespace qhx::qnn

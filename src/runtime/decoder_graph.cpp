@@ -29,20 +29,22 @@ bool alike(const qnn::TensorInfo* a, const qnn::TensorInfo* b) {
 
 Result<std::shared_ptr<CallBuffers>> CallBuffers::create(const qnn::GraphInfo& graph,
                                                          const TextSpec& spec,
-                                                         std::size_t deepstack) {
+                                                         std::size_t deepstack,
+                                                         const qnn::TensorMemory& memory) {
   auto buffers = std::make_shared<CallBuffers>();
   buffers->made_for = graph;
-  QHX_ASSIGN_OR_RETURN(buffers->x, FloatTensor::create(*graph.input("x")));
-  QHX_ASSIGN_OR_RETURN(buffers->cos, FloatTensor::create(*graph.input("cos")));
-  QHX_ASSIGN_OR_RETURN(buffers->sin, FloatTensor::create(*graph.input("sin")));
-  QHX_ASSIGN_OR_RETURN(buffers->y, FloatTensor::create(*graph.output("y")));
+  QHX_ASSIGN_OR_RETURN(buffers->x, FloatTensor::create(*graph.input("x"), memory));
+  QHX_ASSIGN_OR_RETURN(buffers->cos, FloatTensor::create(*graph.input("cos"), memory));
+  QHX_ASSIGN_OR_RETURN(buffers->sin, FloatTensor::create(*graph.input("sin"), memory));
+  QHX_ASSIGN_OR_RETURN(buffers->y, FloatTensor::create(*graph.output("y"), memory));
   for (std::size_t k = 0; k < deepstack; ++k) {
-    QHX_ASSIGN_OR_RETURN(FloatTensor tensor, FloatTensor::create(*graph.input(deepstack_name(k))));
+    QHX_ASSIGN_OR_RETURN(FloatTensor tensor,
+                         FloatTensor::create(*graph.input(deepstack_name(k)), memory));
     tensor.store();
     buffers->deepstack.push_back(std::move(tensor));
   }
   for (std::size_t i = 0; i < 2 * spec.layers; ++i)
-    buffers->new_rows.emplace_back(graph.output("new_" + suffix_of(i))->size_bytes());
+    buffers->new_rows.push_back(memory.allocate(graph.output("new_" + suffix_of(i))->size_bytes()));
   return buffers;
 }
 
@@ -62,7 +64,7 @@ bool CallBuffers::fit(const qnn::GraphInfo& graph) const {
 
 Result<std::unique_ptr<DecoderGraph>> DecoderGraph::create(
     GraphExecutor& executor, const TextSpec& spec, const DecoderShape& shape, KvCache& cache,
-    std::vector<std::shared_ptr<CallBuffers>>& known) {
+    std::vector<std::shared_ptr<CallBuffers>>& known, const qnn::TensorMemory& memory) {
   const qnn::GraphInfo& info = executor.info();
   std::unique_ptr<DecoderGraph> graph(new DecoderGraph());
   graph->shape_ = shape;
@@ -73,10 +75,10 @@ Result<std::unique_ptr<DecoderGraph>> DecoderGraph::create(
   }
   if (graph->buffers_ == nullptr) {
     const std::size_t deepstack = shape.role == Role::kPrefill ? spec.deepstack : 0;
-    QHX_ASSIGN_OR_RETURN(graph->buffers_, CallBuffers::create(info, spec, deepstack));
+    QHX_ASSIGN_OR_RETURN(graph->buffers_, CallBuffers::create(info, spec, deepstack, memory));
     known.push_back(graph->buffers_);
   }
-  QHX_ASSIGN_OR_RETURN(graph->mask_, FloatTensor::create(*info.input("mask")));
+  QHX_ASSIGN_OR_RETURN(graph->mask_, FloatTensor::create(*info.input("mask"), memory));
   QHX_RETURN_IF_ERROR(graph->bind(executor, spec, cache));
   return graph;
 }
@@ -150,7 +152,7 @@ Status DecoderGraph::run(std::span<const Position> positions, std::size_t cached
   return status;
 }
 
-void DecoderGraph::keep(std::size_t count, std::size_t at, KvCache& cache) const {
+void DecoderGraph::keep(std::size_t count, std::size_t at, KvCache& cache) {
   for (std::size_t i = 0; i < buffers_->new_rows.size(); ++i) {
     const auto kind = i % 2 == 0 ? KvCache::kKey : KvCache::kValue;
     cache.write(i / 2, kind, buffers_->new_rows[i].bytes(), shape_.rows, at, count);

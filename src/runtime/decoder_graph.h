@@ -23,7 +23,8 @@ using Position = std::array<std::int32_t, 3>;
 // size, so graphs that take the same rows share it.
 struct CallBuffers {
   static Result<std::shared_ptr<CallBuffers>> create(const qnn::GraphInfo& graph,
-                                                     const TextSpec& spec, std::size_t deepstack);
+                                                     const TextSpec& spec, std::size_t deepstack,
+                                                     const qnn::TensorMemory& memory);
   // Whether the graph's tensors are like those of the graph that the buffers were made for.
   bool fit(const qnn::GraphInfo& graph) const;
 
@@ -31,7 +32,7 @@ struct CallBuffers {
   FloatTensor x, cos, sin, y;
   std::vector<FloatTensor> deepstack;
   bool deepstack_dirty = false;
-  std::vector<AlignedBuffer> new_rows;  // new_k_0, new_v_0, new_k_1 …
+  std::vector<qnn::TensorBuffer> new_rows;  // new_k_0, new_v_0, new_k_1 …
 };
 
 class DecoderGraph {
@@ -39,7 +40,7 @@ class DecoderGraph {
   // `known`: buffers of other graphs, which are used if they fit; new ones are added.
   static Result<std::unique_ptr<DecoderGraph>> create(
       GraphExecutor& executor, const TextSpec& spec, const DecoderShape& shape, KvCache& cache,
-      std::vector<std::shared_ptr<CallBuffers>>& known);
+      std::vector<std::shared_ptr<CallBuffers>>& known, const qnn::TensorMemory& memory);
 
   // Row r of the input, to be filled before run().
   std::span<float> x(std::size_t row) {
@@ -57,7 +58,7 @@ class DecoderGraph {
   Status run(std::span<const Position> positions, std::size_t cached, const RotaryTable& rotary);
   // After run(): copies the keys and values of the first `count` rows to the cache's rows from `at`
   // on.
-  void keep(std::size_t count, std::size_t at, KvCache& cache) const;
+  void keep(std::size_t count, std::size_t at, KvCache& cache);
 
   // Row r of y, valid after run().
   std::span<const float> y(std::size_t row) {

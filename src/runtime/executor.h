@@ -8,6 +8,8 @@
 
 #include "base/status.h"
 #include "qnn/binary_info.h"
+#include "qnn/performance.h"
+#include "qnn/tensor_memory.h"
 
 namespace qhx::runtime {
 
@@ -47,6 +49,11 @@ class GraphProvider {
   // Graph `index` of infos(). Loads what is needed when it is first asked for. kNotFound if there
   // is no such graph.
   virtual Result<std::shared_ptr<GraphExecutor>> open(Role role, std::size_t index) = 0;
+
+  // Where buffers to bind are best taken from.
+  virtual qnn::TensorMemory memory() const { return {}; }
+  // To be held while graphs run one after the other.
+  virtual qnn::PerformanceVote performance_vote() const { return {}; }
 
   // The first; null if there is none.
   const qnn::GraphInfo* info(Role role) const {

@@ -32,7 +32,8 @@ bool is_fixed_point(Qnn_DataType_t type) {
 
 }  // namespace
 
-Result<FloatTensor> FloatTensor::create(const qnn::TensorInfo& info) {
+Result<FloatTensor> FloatTensor::create(const qnn::TensorInfo& info,
+                                        const qnn::TensorMemory& memory) {
   const bool fixed = is_fixed_point(info.type);
   if (info.type != QNN_DATATYPE_FLOAT_32 && info.type != QNN_DATATYPE_FLOAT_16 && !fixed) {
     return unsupported("tensor " + info.name + ": element type " +
@@ -46,7 +47,7 @@ Result<FloatTensor> FloatTensor::create(const qnn::TensorInfo& info) {
   FloatTensor tensor;
   tensor.info_ = info;
   tensor.count_ = info.element_count();
-  tensor.bytes_ = AlignedBuffer(info.size_bytes());
+  tensor.bytes_ = memory.allocate(info.size_bytes());
   if (info.type != QNN_DATATYPE_FLOAT_32)
     tensor.floats_ = AlignedBuffer(tensor.count_ * sizeof(float));
   return tensor;

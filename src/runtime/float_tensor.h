@@ -6,16 +6,19 @@
 #include "base/aligned_buffer.h"
 #include "base/status.h"
 #include "qnn/tensor.h"
+#include "qnn/tensor_memory.h"
 
 namespace qhx::runtime {
 
-// Owns the tensor's bytes, zero at first. Element types: FLOAT_32, FLOAT_16, and the 8- and 16-bit
-// fixed-point types with one scale for the whole tensor. For FLOAT_32 the floats are the bytes
-// themselves; otherwise they are a copy, and store() and load() convert. Move-only, one thread.
+// Owns the tensor's bytes, which come from `memory` and are zero at first. Element types: FLOAT_32,
+// FLOAT_16, and the 8- and 16-bit fixed-point types with one scale for the whole tensor. For
+// FLOAT_32 the floats are the bytes themselves; otherwise they are a copy, and store() and load()
+// convert. Move-only, one thread.
 class FloatTensor {
  public:
   // kUnsupported, naming the tensor, for other element types.
-  static Result<FloatTensor> create(const qnn::TensorInfo& info);
+  static Result<FloatTensor> create(const qnn::TensorInfo& info,
+                                    const qnn::TensorMemory& memory = {});
   FloatTensor() = default;
 
   std::span<float> floats() {
@@ -33,7 +36,7 @@ class FloatTensor {
  private:
   qnn::TensorInfo info_;
   std::size_t count_ = 0;
-  AlignedBuffer bytes_;
+  qnn::TensorBuffer bytes_;
   AlignedBuffer floats_;
 };
 

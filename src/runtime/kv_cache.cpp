@@ -11,8 +11,8 @@ void KvCache::arrange(std::size_t rows, std::size_t filled) {
   const std::size_t from = rows_, row = shape_.head_bytes;
   rows_ = rows;
   if (from == rows || shape_.layout == KvLayout::kTokenMajor || filled == 0) return;
-  for (std::size_t i = 0; i < 2 * shape_.layers; ++i) {
-    std::byte* base = memory_.data() + i * stride(shape_);
+  for (qnn::TensorBuffer& tensor : tensors_) {
+    std::byte* base = tensor.bytes().data();
     // In place, so heads that move up go last first. Head 0 stays where it is.
     for (std::size_t k = 1; k < shape_.kv_heads; ++k) {
       const std::size_t head = rows > from ? shape_.kv_heads - k : k;

@@ -3,8 +3,9 @@
 
 #include <cstddef>
 #include <span>
+#include <vector>
 
-#include "base/aligned_buffer.h"
+#include "qnn/tensor_memory.h"
 
 namespace qhx::runtime {
 
@@ -23,21 +24,24 @@ struct KvShape {
   std::size_t tensor_bytes(std::size_t for_rows) const { return kv_heads * for_rows * head_bytes; }
 };
 
-// One block of memory for the largest number of rows, zero at first and untouched until used.
-// Graphs with fewer cache rows read the beginning of each tensor's place: there the rows lie as
-// arrange() was last told. Rows are opaque bytes: the graphs write the same encoding that they
-// read. Move-only, one thread; nothing allocates but the constructor.
+// A buffer a tensor for the largest number of rows, zero at first. Graphs with fewer cache rows
+// read the beginning of each: there the rows lie as arrange() was last told. Rows are opaque bytes:
+// the graphs write the same encoding that they read. Move-only, one thread; nothing allocates but
+// the constructor.
 class KvCache {
  public:
   enum Kind { kKey = 0, kValue = 1 };
 
   KvCache() = default;
-  explicit KvCache(const KvShape& shape)
-      : shape_(shape), rows_(shape.rows), memory_(shape.layers * 2 * stride(shape)) {}
+  explicit KvCache(const KvShape& shape, const qnn::TensorMemory& memory = {})
+      : shape_(shape), rows_(shape.rows) {
+    for (std::size_t i = 0; i < 2 * shape.layers; ++i)
+      tensors_.push_back(memory.allocate(shape.tensor_bytes(shape.rows)));
+  }
 
   // What past_k_i or past_v_i of a graph with `rows` cache rows is bound to.
   std::span<std::byte> tensor(std::size_t layer, Kind kind, std::size_t rows) {
-    return memory_.bytes().subspan((2 * layer + kind) * stride(shape_), shape_.tensor_bytes(rows));
+    return tensors_[2 * layer + kind].bytes().first(shape_.tensor_bytes(rows));
   }
   std::span<std::byte> tensor(std::size_t layer, Kind kind) {
     return tensor(layer, kind, shape_.rows);
@@ -56,14 +60,9 @@ class KvCache {
              std::size_t source_rows, std::size_t at, std::size_t count);
 
  private:
-  // Tensors begin at cache lines.
-  static std::size_t stride(const KvShape& shape) {
-    constexpr std::size_t kAlign = AlignedBuffer::kAlignment;
-    return (shape.tensor_bytes(shape.rows) + kAlign - 1) / kAlign * kAlign;
-  }
   KvShape shape_;
   std::size_t rows_ = 0;
-  AlignedBuffer memory_;
+  std::vector<qnn::TensorBuffer> tensors_;  // k_0, v_0, k_1 …
 };
 
 }  // namespace qhx::runtime

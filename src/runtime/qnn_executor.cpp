@@ -40,6 +40,7 @@ Result<std::unique_ptr<BoundGraph>> QnnExecutor::bind(std::span<const NamedBuffe
                                  : binding.bind_output(buffer.tensor, buffer.bytes));
   }
   QHX_RETURN_IF_ERROR(binding.complete());
+  binding.share(shared_->graph.context());
   return std::unique_ptr<BoundGraph>(std::make_unique<Bound>(shared_, std::move(binding)));
 }
 

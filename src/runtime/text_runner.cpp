@@ -8,24 +8,25 @@ namespace qhx::runtime {
 
 Result<std::unique_ptr<TextRunner>> TextRunner::create(const TextSpec& spec,
                                                        GraphProvider& graphs) {
-  std::unique_ptr<TextRunner> runner(new TextRunner(spec));
+  const qnn::TensorMemory memory = graphs.memory();
+  std::unique_ptr<TextRunner> runner(new TextRunner(spec, memory));
   std::vector<std::shared_ptr<CallBuffers>> buffers;
   for (const DecoderShape& shape : spec.graphs) {
     QHX_ASSIGN_OR_RETURN(const auto executor, graphs.open(shape.role, shape.index));
-    QHX_ASSIGN_OR_RETURN(auto graph,
-                         DecoderGraph::create(*executor, spec, shape, runner->cache_, buffers));
+    QHX_ASSIGN_OR_RETURN(
+        auto graph, DecoderGraph::create(*executor, spec, shape, runner->cache_, buffers, memory));
     runner->graphs_.push_back(std::move(graph));
   }
   QHX_ASSIGN_OR_RETURN(const auto head, graphs.open(Role::kHead));
-  QHX_RETURN_IF_ERROR(runner->create_head(*head));
+  QHX_RETURN_IF_ERROR(runner->create_head(*head, memory));
   return runner;
 }
 
-Status TextRunner::create_head(GraphExecutor& executor) {
+Status TextRunner::create_head(GraphExecutor& executor, const qnn::TensorMemory& memory) {
   const qnn::TensorInfo& x = *find_or_only(executor.info().inputs, "x");
   const qnn::TensorInfo& logits = *find_or_only(executor.info().outputs, "logits");
-  QHX_ASSIGN_OR_RETURN(head_x_, FloatTensor::create(x));
-  QHX_ASSIGN_OR_RETURN(logits_, FloatTensor::create(logits));
+  QHX_ASSIGN_OR_RETURN(head_x_, FloatTensor::create(x, memory));
+  QHX_ASSIGN_OR_RETURN(logits_, FloatTensor::create(logits, memory));
   const NamedBuffer buffers[] = {{x.name, head_x_.bytes()}, {logits.name, logits_.bytes()}};
   QHX_ASSIGN_OR_RETURN(head_, executor.bind(buffers));
   return {};

@@ -46,12 +46,12 @@ class TextRunner {
   void reset_runs() { runs_ = {}; }
 
  private:
-  explicit TextRunner(const TextSpec& spec)
+  TextRunner(const TextSpec& spec, const qnn::TensorMemory& memory)
       : spec_(spec),
-        cache_(spec.kv),
+        cache_(spec.kv, memory),
         rotary_(spec.rope_theta, spec.mrope_section, spec.head_dim),
         hidden_(spec.hidden) {}
-  Status create_head(GraphExecutor& executor);
+  Status create_head(GraphExecutor& executor, const qnn::TensorMemory& memory);
 
   TextSpec spec_;
   KvCache cache_;

@@ -112,12 +112,14 @@ Status VisionEncoder::load_tables(Loaded& loaded) const {
 Status VisionEncoder::bind(Loaded& loaded, GraphExecutor& executor) const {
   const qnn::GraphInfo& info = executor.info();
   const qnn::TensorInfo& input = *find_or_only(info.inputs, "patches");
-  QHX_ASSIGN_OR_RETURN(loaded.input, FloatTensor::create(input));
-  QHX_ASSIGN_OR_RETURN(loaded.embeds, FloatTensor::create(*info.output("image_embeds")));
+  const qnn::TensorMemory memory = graphs_.memory();
+  QHX_ASSIGN_OR_RETURN(loaded.input, FloatTensor::create(input, memory));
+  QHX_ASSIGN_OR_RETURN(loaded.embeds, FloatTensor::create(*info.output("image_embeds"), memory));
   std::vector<std::string> names;
   for (std::size_t k = 0; k < spec_.deepstack; ++k) {
     names.push_back(deepstack_name(k));
-    QHX_ASSIGN_OR_RETURN(FloatTensor tensor, FloatTensor::create(*info.output(names.back())));
+    QHX_ASSIGN_OR_RETURN(FloatTensor tensor,
+                         FloatTensor::create(*info.output(names.back()), memory));
     loaded.deepstack.push_back(std::move(tensor));
   }
   std::vector<NamedBuffer> buffers = {{input.name, loaded.input.bytes()},

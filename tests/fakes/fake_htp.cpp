@@ -8,18 +8,30 @@
 // Graphs execute to zeros. The environment decides the rest: FAKE_HTP_BUILD is the library's build,
 // FAKE_HTP_BACKEND_ERROR and FAKE_HTP_DEVICE_ERROR are codes to fail with, FAKE_HTP_SOC and
 // FAKE_HTP_ARCH the chip under it, and to the file FAKE_HTP_LOG goes a line for each backend,
-// device and context that is created.
+// device and context that is created. Memory is mapped if the fake libcdsprpc.so is loaded; what is
+// counted and where it fails stands in fake_device.h.
+#include <dlfcn.h>
+
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "fakes/fake_device.h"
 #include "qnn/abi/qnn_types.h"
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+EXPORT FakeDevice fake_device;
+FakeDevice fake_device;
 
 namespace {
 
@@ -200,11 +212,128 @@ Qnn_ErrorHandle_t graph_retrieve(Qnn_ContextHandle_t context, const char* name,
   return QNN_GRAPH_ERROR_INVALID_NAME;
 }
 
-Qnn_ErrorHandle_t graph_execute(Qnn_GraphHandle_t, const Qnn_Tensor_t*, std::uint32_t,
-                                Qnn_Tensor_t* outputs, std::uint32_t count, Qnn_ProfileHandle_t,
-                                Qnn_SignalHandle_t) {
-  for (std::uint32_t i = 0; i < count; ++i)
-    std::memset(outputs[i].v1.clientBuf.data, 0, outputs[i].v1.clientBuf.dataSize);
+// ---- Memory ----
+
+struct Registration {
+  std::tuple<Qnn_ContextHandle_t, int, std::vector<std::uint32_t>, Qnn_DataType_t> key;
+  std::byte* data;
+};
+std::mutex registrations_mutex;
+std::set<Registration*> registrations;
+
+FakeMemory* shared_memory() {
+  return static_cast<FakeMemory*>(::dlsym(RTLD_DEFAULT, "fake_memory"));
+}
+
+Qnn_ErrorHandle_t mem_register(Qnn_ContextHandle_t context, const Qnn_MemDescriptor_t* descriptor,
+                               std::uint32_t count, Qnn_MemHandle_t* handle) {
+  FakeMemory* memory = shared_memory();
+  if (memory == nullptr) return QNN_COMMON_ERROR_NOT_SUPPORTED;
+  const std::lock_guard<std::mutex> lock(registrations_mutex);
+  const int call = fake_device.registrations + fake_device.refused + 1;
+  if (fake_device.fail_registration == -1 || fake_device.fail_registration == call) {
+    ++fake_device.refused;
+    return fake_device.registration_error;
+  }
+  if (count != 1 || descriptor->memType != QNN_MEM_TYPE_ION)
+    return QNN_COMMON_ERROR_INVALID_ARGUMENT;
+  const Qnn_MemShape_t& shape = descriptor->memShape;
+  auto registration = std::make_unique<Registration>();
+  registration->key = {context, descriptor->ionInfo.fd,
+                       std::vector<std::uint32_t>(shape.dimSize, shape.dimSize + shape.numDim),
+                       descriptor->dataType};
+  registration->data = memory->map(descriptor->ionInfo.fd);
+  if (registration->data == nullptr) return QNN_COMMON_ERROR_INVALID_ARGUMENT;
+  for (const Registration* other : registrations)
+    fake_device.repeated += other->key == registration->key ? 1 : 0;
+  ++fake_device.registrations;
+  registrations.insert(registration.get());
+  *handle = registration.release();
+  return QNN_SUCCESS;
+}
+
+Qnn_ErrorHandle_t mem_deregister(const Qnn_MemHandle_t* handles, std::uint32_t count) {
+  const std::lock_guard<std::mutex> lock(registrations_mutex);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    auto* registration = static_cast<Registration*>(handles[i]);
+    if (registrations.erase(registration) == 0) return QNN_COMMON_ERROR_INVALID_ARGUMENT;
+    shared_memory()->unmap(std::get<1>(registration->key));
+    delete registration;
+    ++fake_device.deregistrations;
+  }
+  return QNN_SUCCESS;
+}
+
+// The memory of an execution's tensor; null for a handle that is none of the graph's.
+std::byte* memory_of(const Qnn_TensorV1_t& tensor) {
+  const std::lock_guard<std::mutex> lock(registrations_mutex);
+  if (tensor.memType != QNN_TENSORMEMTYPE_MEMHANDLE) {
+    ++fake_device.copied_tensors;
+    return static_cast<std::byte*>(tensor.clientBuf.data);
+  }
+  auto* registration = static_cast<Registration*>(tensor.memHandle);
+  if (!registrations.contains(registration) ||
+      std::get<2>(registration->key) !=
+          std::vector<std::uint32_t>(tensor.dimensions, tensor.dimensions + tensor.rank)) {
+    ++fake_device.stale_handles;
+    return nullptr;
+  }
+  ++fake_device.mapped_tensors;
+  return registration->data;
+}
+
+std::size_t bytes_of(const Qnn_TensorV1_t& tensor) {
+  std::size_t bytes = tensor.dataType == QNN_DATATYPE_FLOAT_16 ? 2 : 4;
+  for (std::uint32_t i = 0; i < tensor.rank; ++i) bytes *= tensor.dimensions[i];
+  return bytes;
+}
+
+Qnn_ErrorHandle_t graph_execute(Qnn_GraphHandle_t, const Qnn_Tensor_t* inputs,
+                                std::uint32_t input_count, Qnn_Tensor_t* outputs,
+                                std::uint32_t count, Qnn_ProfileHandle_t, Qnn_SignalHandle_t) {
+  if (++fake_device.executions == fake_device.fail_execution) return QNN_GRAPH_ERROR_INVALID_HANDLE;
+  for (std::uint32_t i = 0; i < input_count; ++i) {
+    if (memory_of(inputs[i].v1) == nullptr) return QNN_GRAPH_ERROR_INVALID_ARGUMENT;
+  }
+  for (std::uint32_t i = 0; i < count; ++i) {
+    std::byte* data = memory_of(outputs[i].v1);
+    if (data == nullptr) return QNN_GRAPH_ERROR_INVALID_ARGUMENT;
+    std::memset(data, 0, bytes_of(outputs[i].v1));
+  }
+  return QNN_SUCCESS;
+}
+
+// ---- Performance votes ----
+
+constexpr std::uint32_t kPowerConfigId = 4711;
+
+Qnn_ErrorHandle_t create_power_config(std::uint32_t, std::uint32_t, std::uint32_t* id) {
+  fake_device.vote('c');
+  *id = kPowerConfigId;
+  return QNN_SUCCESS;
+}
+Qnn_ErrorHandle_t destroy_power_config(std::uint32_t id) {
+  fake_device.vote(id == kPowerConfigId ? 'd' : '?');
+  return QNN_SUCCESS;
+}
+Qnn_ErrorHandle_t set_power_config(std::uint32_t id,
+                                   const QnnHtpPerfInfrastructure_PowerConfig_t** configs) {
+  const QnnHtpPerfInfrastructure_DcvsV3_t& dcvs = configs[0]->dcvsV3Config;
+  const bool known = id == kPowerConfigId && dcvs.contextId == id && configs[1] == nullptr &&
+                     configs[0]->option == QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_DCVS_V3;
+  const bool fast = dcvs.powerMode == QNN_HTP_PERF_INFRASTRUCTURE_POWERMODE_PERFORMANCE_MODE &&
+                    dcvs.busVoltageCornerMin == DCVS_VOLTAGE_VCORNER_MAX_VOLTAGE_CORNER &&
+                    dcvs.coreVoltageCornerMin == DCVS_VOLTAGE_VCORNER_MAX_VOLTAGE_CORNER;
+  fake_device.vote(!known ? '?' : fast ? 'F' : 'r');
+  return fake_device.vote_error;
+}
+
+Qnn_ErrorHandle_t get_infrastructure(const void** infrastructure) {
+  if (!fake_device.infrastructure) return QNN_COMMON_ERROR_NOT_SUPPORTED;
+  static const QnnHtpDevice_Infrastructure_t kInfrastructure = {
+      QNN_HTP_DEVICE_INFRASTRUCTURE_TYPE_PERF,
+      {create_power_config, destroy_power_config, set_power_config, nullptr}};
+  *infrastructure = &kInfrastructure;
   return QNN_SUCCESS;
 }
 
@@ -247,8 +376,6 @@ Table answering_not_supported() {
 
 }  // namespace
 
-#define EXPORT extern "C" __attribute__((visibility("default")))
-
 EXPORT Qnn_ErrorHandle_t QnnInterface_getProviders(const QnnInterface_t*** providers,
                                                    std::uint32_t* count) {
   static const QnnInterface_t kProvider = [] {
@@ -270,6 +397,9 @@ EXPORT Qnn_ErrorHandle_t QnnInterface_getProviders(const QnnInterface_t*** provi
     table.contextFree = context_free;
     table.graphRetrieve = graph_retrieve;
     table.graphExecute = graph_execute;
+    table.memRegister = mem_register;
+    table.memDeRegister = mem_deregister;
+    table.deviceGetInfrastructure = get_infrastructure;
     return provider;
   }();
   static const QnnInterface_t* kProviders[] = {&kProvider};

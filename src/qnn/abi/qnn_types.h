@@ -627,6 +627,56 @@ struct QnnHtpDevice_DeviceInfoExtension_t {
   std::uint32_t arch;  // 75, 79, 81 …
 };
 
+// What deviceGetInfrastructure gives for HTP: votes for the clocks of the chip.
+enum QnnHtpDevice_InfrastructureType_t : std::uint32_t {
+  QNN_HTP_DEVICE_INFRASTRUCTURE_TYPE_PERF = 0
+};
+enum QnnHtpPerfInfrastructure_PowerConfigOption_t : std::uint32_t {
+  QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_DCVS_V3 = 1
+};
+enum QnnHtpPerfInfrastructure_PowerMode_t : std::uint32_t {
+  QNN_HTP_PERF_INFRASTRUCTURE_POWERMODE_POWER_SAVER_MODE = 4,
+  QNN_HTP_PERF_INFRASTRUCTURE_POWERMODE_PERFORMANCE_MODE = 16,
+};
+enum QnnHtpPerfInfrastructure_VoltageCorner_t : std::uint32_t {
+  DCVS_VOLTAGE_CORNER_DISABLE = 16,
+  DCVS_VOLTAGE_VCORNER_MAX_VOLTAGE_CORNER = 160,
+};
+struct QnnHtpPerfInfrastructure_DcvsV3_t {
+  std::uint32_t contextId;  // from createPowerConfigId
+  std::uint32_t setDcvsEnable;
+  std::uint32_t dcvsEnable;
+  QnnHtpPerfInfrastructure_PowerMode_t powerMode;
+  std::uint32_t setSleepLatency;
+  std::uint32_t sleepLatency;  // microseconds
+  std::uint32_t setSleepDisable;
+  std::uint32_t sleepDisable;
+  std::uint32_t setBusParams;
+  QnnHtpPerfInfrastructure_VoltageCorner_t busVoltageCornerMin;
+  QnnHtpPerfInfrastructure_VoltageCorner_t busVoltageCornerTarget;
+  QnnHtpPerfInfrastructure_VoltageCorner_t busVoltageCornerMax;
+  std::uint32_t setCoreParams;
+  QnnHtpPerfInfrastructure_VoltageCorner_t coreVoltageCornerMin;
+  QnnHtpPerfInfrastructure_VoltageCorner_t coreVoltageCornerTarget;
+  QnnHtpPerfInfrastructure_VoltageCorner_t coreVoltageCornerMax;
+};
+struct QnnHtpPerfInfrastructure_PowerConfig_t {
+  QnnHtpPerfInfrastructure_PowerConfigOption_t option;
+  QnnHtpPerfInfrastructure_DcvsV3_t dcvsV3Config;
+};
+struct QnnHtpDevice_PerfInfrastructure_t {
+  Qnn_ErrorHandle_t (*createPowerConfigId)(std::uint32_t device, std::uint32_t core,
+                                           std::uint32_t* id);
+  Qnn_ErrorHandle_t (*destroyPowerConfigId)(std::uint32_t id);
+  Qnn_ErrorHandle_t (*setPowerConfig)(std::uint32_t id,
+                                      const QnnHtpPerfInfrastructure_PowerConfig_t** configs);
+  Qnn_UnusedSlot_t setMemoryConfig;
+};
+struct QnnHtpDevice_Infrastructure_t {
+  QnnHtpDevice_InfrastructureType_t infraType;
+  QnnHtpDevice_PerfInfrastructure_t perfInfra;
+};
+
 // The beginnings of what HTP binaries record about themselves: contextMetadata and graphBlobInfo.
 struct QnnHtpSystemContext_ContextMetadataV1_t {
   std::uint32_t version;  // 1
@@ -671,7 +721,9 @@ static_assert(sizeof(Qnn_Tensor_t) == 144 && offsetof(Qnn_Tensor_t, v1) == 8);
 static_assert(sizeof(Qnn_Scalar_t) == 16 && sizeof(Qnn_Param_t) == 160 &&
               offsetof(Qnn_Param_t, tensorParam) == 16);
 static_assert(sizeof(Qnn_OpConfigV1_t) == 72 && sizeof(Qnn_OpConfig_t) == 80);
-static_assert(sizeof(Qnn_MemShape_t) == 24 && sizeof(Qnn_MemDescriptor_t) == 48);
+static_assert(sizeof(Qnn_MemShape_t) == 24 && sizeof(Qnn_MemDescriptor_t) == 48 &&
+              offsetof(Qnn_MemDescriptor_t, ionInfo) == 32);
+static_assert(offsetof(Qnn_TensorV1_t, memType) == 88 && offsetof(Qnn_TensorV1_t, memHandle) == 96);
 static_assert(sizeof(QnnContext_Config_t) == 16 && sizeof(QnnGraph_Config_t) == 16);
 static_assert(sizeof(QnnDevice_Config_t) == 16 && sizeof(QnnBackend_Config_t) == 16);
 static_assert(sizeof(QnnProfile_EventData_t) == 24 &&
@@ -702,6 +754,14 @@ static_assert(sizeof(QnnDevice_HardwareDeviceInfo_t) == 40 &&
               offsetof(QnnDevice_HardwareDeviceInfo_t, v1.deviceInfoExtension) == 32);
 static_assert(offsetof(QnnHtpDevice_DeviceInfoExtension_t, socModel) == 16 &&
               offsetof(QnnHtpDevice_DeviceInfoExtension_t, arch) == 24);
+static_assert(sizeof(QnnHtpPerfInfrastructure_DcvsV3_t) == 64 &&
+              offsetof(QnnHtpPerfInfrastructure_DcvsV3_t, powerMode) == 12 &&
+              offsetof(QnnHtpPerfInfrastructure_DcvsV3_t, busVoltageCornerMin) == 36 &&
+              offsetof(QnnHtpPerfInfrastructure_DcvsV3_t, coreVoltageCornerMin) == 52);
+static_assert(sizeof(QnnHtpPerfInfrastructure_PowerConfig_t) == 68);
+static_assert(sizeof(QnnHtpDevice_PerfInfrastructure_t) == 32 &&
+              offsetof(QnnHtpDevice_Infrastructure_t, perfInfra) == 8);
+static_assert(offsetof(QnnInterface_ImplementationV2_t, deviceGetInfrastructure) == 39 * 8);
 static_assert(offsetof(QnnHtpSystemContext_GraphBlobInfoV1_t, vtcmSize) == 16 &&
               offsetof(QnnHtpSystemContext_GraphBlobInfoV1_t, htpDlbc) == 24 &&
               sizeof(QnnHtpSystemContext_GraphBlobInfoV1_t) == 40);
