@@ -1,0 +1,118 @@
+#include "verify/bundle.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "qnn/installed.h"
+
+namespace qhx::verify {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Files of the folder that read as manifests, by name.
+Result<std::vector<fs::path>> manifests_in(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.path().extension() == ".json" && name != "tokenizer.json" && name != "forge.json" &&
+        name != kVerifiedFile)
+      found.push_back(entry.path());
+  }
+  if (error) return not_found(folder.string() + ": cannot list: " + error.message());
+  if (found.empty()) return not_found(folder.string() + ": no manifest (a .json file) in it");
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+Result<Bundle> read_bundle(const fs::path& path) {
+  QHX_ASSIGN_OR_RETURN(manifest::Manifest manifest, manifest::load_manifest(path));
+  fs::path folder = path.parent_path();
+  if (folder.empty()) folder = ".";
+  return Bundle{path, std::move(folder), std::move(manifest)};
+}
+
+}  // namespace
+
+Result<Bundle> open_bundle(const fs::path& path, const std::string& named) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) return read_bundle(path);
+  if (!named.empty()) {
+    QHX_ASSIGN_OR_RETURN(const fs::path inside, path_inside(path, named));
+    return read_bundle(inside);
+  }
+  QHX_ASSIGN_OR_RETURN(const std::vector<fs::path> paths, manifests_in(path));
+  std::optional<Bundle> first;
+  for (const fs::path& one : paths) {
+    QHX_ASSIGN_OR_RETURN(Bundle bundle, read_bundle(one));
+    if (bundle.manifest.vision.has_value()) return bundle;
+    if (!first) first = std::move(bundle);
+  }
+  return std::move(*first);
+}
+
+Result<std::map<std::string, ProvedFile>> proved_files(const Bundle& bundle) {
+  std::map<std::string, ProvedFile> files;
+  for (const auto& [name, record] : bundle.manifest.artifacts.files)
+    files[name] = {record.bytes, record.sha256};
+  QHX_ASSIGN_OR_RETURN(const std::string text, read_file(bundle.manifest_path));
+  files[bundle.manifest_path.filename().string()] = {
+      text.size(), sha256_hex(std::as_bytes(std::span(text.data(), text.size())))};
+  return files;
+}
+
+Status check_files(const std::map<std::string, ProvedFile>& proved, const Bundle& bundle) {
+  QHX_ASSIGN_OR_RETURN(const auto found, proved_files(bundle));
+  for (const auto& [name, file] : found) {
+    const auto other = proved.find(name);
+    if (other == proved.end() || !(other->second == file)) {
+      return corrupt(std::string(kVerifiedFile) + ": was written for another bundle: " + name +
+                     " differs; verify again with --against HF_DIR --write");
+    }
+  }
+  return {};
+}
+
+Result<reference::WeightFormat> weight_format(const Bundle& bundle, const std::string& given) {
+  std::string word = given;
+  if (word.empty()) {
+    const fs::path file = bundle.folder / "forge.json";
+    auto text = read_file(file);
+    if (!text.ok()) {
+      return not_found(file.string() +
+                       ": cannot be read, so the weights' format is unknown: give --weights");
+    }
+    try {
+      word = nlohmann::json::parse(*text).at("options").at("weights").get<std::string>();
+    } catch (const nlohmann::json::exception& error) {
+      return corrupt(file.string() + ": options.weights: " + error.what());
+    }
+  }
+  if (word == "w8") return reference::WeightFormat::kW8;
+  if (word == "f16") return reference::WeightFormat::kF16;
+  return unsupported("weights \"" + word + "\": the reference knows w8 and f16");
+}
+
+Result<Libraries> find_libraries(const Bundle& bundle, Libraries given, const std::string& cpu) {
+  if (given.backend.empty()) {
+    if (bundle.for_cpu()) {
+      given.backend = cpu;
+    } else {
+      QHX_ASSIGN_OR_RETURN(const qnn::InstalledLibraries found, qnn::find_htp_libraries());
+      given.backend = found.backend;
+      if (given.system.empty()) given.system = found.system;
+    }
+  }
+  if (!given.system.empty()) return given;
+  if (bundle.for_cpu()) {
+    given.system = given.backend;
+    return given;
+  }
+  QHX_ASSIGN_OR_RETURN(given.system, qnn::system_library_beside(given.backend));
+  return given;
+}
+
+}  // namespace qhx::verify

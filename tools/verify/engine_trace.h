@@ -1,0 +1,19 @@
+// Runs a picture and a prompt through a bundle's graphs, with the tokens of another's answer.
+#pragma once
+
+#include "base/status.h"
+#include "engine/engine.h"
+#include "verify/trace.h"
+
+namespace qhx::verify {
+
+// The user's words as the bundle's chat format and tokenizer encode them. input.picture, if set, is
+// brought to the vision graph's size.
+Status encode_input(const engine::Engine& engine, Input& input);
+
+// kOutOfRange if prompt and answer do not fit into the context, kInvalidArgument for ids outside
+// the vocabulary. input.answer_ids decides how many steps there are.
+Result<Trace> trace_engine(const engine::Engine& engine, const Input& input,
+                           const Advance& advance);
+
+}  // namespace qhx::verify

@@ -1,0 +1,80 @@
+#include "verify/reference_trace.h"
+
+#include <algorithm>
+
+#include "reference/forward.h"
+#include "vision/positions.h"
+
+namespace qhx::verify {
+namespace {
+
+using reference::Matrix;
+
+Result<reference::VisionOutput> run_picture(const ReferenceRun& run, reference::WeightFormat format,
+                                            const vision::Image& image, vision::Grid grid,
+                                            ThreadPool& pool, const Advance& advance,
+                                            Trace& trace) {
+  Matrix patches(grid.patches(), vision::patch_values(run.patches));
+  vision::extract_patches(image, run.patches, patches.values);
+  QHX_ASSIGN_OR_RETURN(const auto model,
+                       reference::VisionModel::load(run.config, run.checkpoint, format));
+  reference::VisionOutput out = model.run(patches, grid, pool);
+  advance(10, "reference: text");
+  trace.stages.push_back({"vision_in", out.vision_in.values});
+  trace.stages.push_back({"image_embeds", out.image_embeds.values});
+  for (std::size_t k = 0; k < out.deepstack.size(); ++k)
+    trace.stages.push_back({"deepstack_" + std::to_string(k), out.deepstack[k].values});
+  return out;
+}
+
+void keep(const reference::TextOutput& out, std::string hidden, Trace& trace) {
+  const Matrix& rows = out.hidden;
+  const float* last = rows.row(rows.rows - 1);
+  trace.stages.push_back({std::move(hidden), {last, last + rows.columns}});
+  trace.stages.push_back({numbered("logits", trace.steps.size()), out.logits});
+  trace.steps.push_back(best_of(out.logits));
+}
+
+}  // namespace
+
+Result<Trace> trace_reference(const ReferenceRun& run, reference::WeightFormat format, Input& input,
+                              std::size_t tokens, const std::vector<std::int32_t>& stop_ids,
+                              ThreadPool& pool, const Advance& advance) {
+  Trace trace;
+  std::vector<vision::Grid> grids;
+  std::optional<reference::VisionOutput> picture;
+  if (input.picture.has_value()) {
+    QHX_ASSIGN_OR_RETURN(
+        const vision::Grid grid,
+        vision::patch_grid(input.picture->width, input.picture->height, run.patches));
+    grids.push_back(grid);
+    QHX_ASSIGN_OR_RETURN(picture,
+                         run_picture(run, format, *input.picture, grid, pool, advance, trace));
+  }
+  QHX_ASSIGN_OR_RETURN(
+      const vision::MropePositions positions,
+      vision::mrope_positions(input.prompt_ids, run.config.image_token_id, grids,
+                              static_cast<int>(run.config.vision.spatial_merge_size)));
+  QHX_ASSIGN_OR_RETURN(const auto model,
+                       reference::TextModel::load(run.config, run.checkpoint, format));
+  reference::KvCache cache;
+  QHX_ASSIGN_OR_RETURN(reference::TextOutput out,
+                       model.prefill({input.prompt_ids, positions.ids, positions.delta,
+                                      picture ? &*picture : nullptr},
+                                     cache, pool));
+  keep(out, "hidden_prefill", trace);
+  advance(10, "reference: answer");
+  const bool choose = input.answer_ids.empty();
+  for (std::size_t step = 0;; ++step) {
+    if (choose) input.answer_ids.push_back(trace.steps.back()[0].first);
+    const std::int32_t id = input.answer_ids[step];
+    const bool stop = std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end();
+    if (choose ? stop || step + 1 >= tokens : step + 1 >= input.answer_ids.size()) break;
+    QHX_ASSIGN_OR_RETURN(out, model.decode_step(id, cache, pool));
+    keep(out, numbered("hidden", step + 1), trace);
+    advance(1, "reference: answer");
+  }
+  return trace;
+}
+
+}  // namespace qhx::verify
