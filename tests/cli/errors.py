@@ -27,7 +27,7 @@ class Driver:
         self.picture = str(demo / "samples/1.jpg")
         self.work = work
         self.bundle = work / "bundle"
-        subprocess.run([build / "bin/qhx", "forge", demo / "model", "--target", "cpu", "-o", self.bundle],
+        subprocess.run([build / "bin/qhx", "forge", demo / "model", "--target", "cpu", "--prefill", "320", "-o", self.bundle],
                        check=True, capture_output=True)
         self.manifest = next(self.bundle.glob("*-vlm-*.json")).name
         self.text_manifest = next(self.bundle.glob("*-text-*.json")).name
