@@ -51,6 +51,9 @@ struct PictureInput {
   vision::Grid grid;
 };
 
+// Of a picture whose sides are what the model's patches and merging need.
+Result<PictureInput> make_picture_input(const hf::ModelConfig& config, const vision::Image& image);
+
 struct VisionOutput {
   Matrix vision_in;     // [N, Hv] patch and position embedding, what enters the first block
   Matrix image_embeds;  // [N / merge^2, H]

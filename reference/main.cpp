@@ -102,11 +102,9 @@ Result<vision::Size> target_size(const Options& options, const hf::ModelConfig& 
 
 Result<vision::Image> read_picture(const Options& options, const hf::ModelConfig& config) {
   if (!options.rgb.empty()) return read_rgb(options.rgb);
-  QHX_ASSIGN_OR_RETURN(const std::string file, read_file(options.image));
-  auto image = vision::decode_image(std::as_bytes(std::span(file.data(), file.size())));
-  if (!image.ok()) return image.status().with_context(options.image.string());
-  QHX_ASSIGN_OR_RETURN(const vision::Size size, target_size(options, config, *image));
-  return vision::fit_image(*image, size, vision::FitMode::kStretch);
+  QHX_ASSIGN_OR_RETURN(const vision::Image image, vision::read_image(options.image));
+  QHX_ASSIGN_OR_RETURN(const vision::Size size, target_size(options, config, image));
+  return vision::fit_image(image, size, vision::FitMode::kStretch);
 }
 
 struct Picture {
@@ -118,23 +116,15 @@ Result<Picture> run_picture(const Options& options, const hf::ModelConfig& confi
                             const hf::Checkpoint& checkpoint, const Observer& observer,
                             ThreadPool& pool, Dump& dump) {
   QHX_ASSIGN_OR_RETURN(const vision::Image image, read_picture(options, config));
-  vision::PatchParams params;
-  params.patch = static_cast<int>(config.vision.patch_size);
-  params.merge = static_cast<int>(config.vision.spatial_merge_size);
-  params.temporal = static_cast<int>(config.vision.temporal_patch_size);
-  params.mean = config.preprocessor.mean;
-  params.std = config.preprocessor.std;
-  Picture picture;
-  QHX_ASSIGN_OR_RETURN(picture.grid, vision::patch_grid(image.width, image.height, params));
-  Matrix patches(picture.grid.patches(), vision::patch_values(params));
-  vision::extract_patches(image, params, patches.values);
+  QHX_ASSIGN_OR_RETURN(const PictureInput input, make_picture_input(config, image));
+  Picture picture{input.grid, {}};
   dump.put("pixels", DType::kU8,
            {static_cast<std::size_t>(image.height), static_cast<std::size_t>(image.width), 3},
            std::span<const std::uint8_t>(image.rgb));
-  dump.put("patches", patches);
+  dump.put("patches", input.patches);
   QHX_ASSIGN_OR_RETURN(const VisionModel model,
                        VisionModel::load(config, checkpoint, options.format));
-  picture.output = model.run(patches, picture.grid, pool, observer);
+  picture.output = model.run(input.patches, input.grid, pool, observer);
   dump.put("vision_in", picture.output.vision_in);
   dump.put("image_embeds", picture.output.image_embeds);
   for (std::size_t k = 0; k < picture.output.deepstack.size(); ++k) {

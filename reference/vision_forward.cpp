@@ -20,6 +20,20 @@ Matrix concatenate_rows(Matrix x, std::size_t unit) {
 
 }  // namespace
 
+Result<PictureInput> make_picture_input(const hf::ModelConfig& config, const vision::Image& image) {
+  vision::PatchParams params;
+  params.patch = static_cast<int>(config.vision.patch_size);
+  params.merge = static_cast<int>(config.vision.spatial_merge_size);
+  params.temporal = static_cast<int>(config.vision.temporal_patch_size);
+  params.mean = config.preprocessor.mean;
+  params.std = config.preprocessor.std;
+  QHX_ASSIGN_OR_RETURN(const vision::Grid grid,
+                       vision::patch_grid(image.width, image.height, params));
+  PictureInput input{Matrix(grid.patches(), vision::patch_values(params)), grid};
+  vision::extract_patches(image, params, input.patches.values);
+  return input;
+}
+
 Result<VisionModel::Block> VisionModel::load_block(const WeightReader& reader, std::size_t index) {
   const std::string prefix = kRoot + "blocks." + std::to_string(index) + ".";
   Block block;

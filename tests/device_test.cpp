@@ -91,7 +91,8 @@ class DeviceTest : public testing::Test {
     EXPECT_TRUE(library.ok()) << library.status();
     auto graphs = runtime::QnnGraphs::open(manifest_, files, **system, *library);
     EXPECT_TRUE(graphs.ok()) << graphs.status();
-    auto engine = engine::Engine::assemble(manifest_, bundle_->folder(), std::move(graphs).value(), 1);
+    auto engine =
+        engine::Engine::assemble(manifest_, bundle_->folder(), std::move(graphs).value(), 1);
     EXPECT_TRUE(engine.ok()) << engine.status();
     return *engine;
   }

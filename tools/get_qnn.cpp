@@ -49,8 +49,7 @@ Status install_htp_libraries(bool quiet) {
 #endif
   const fs::path folder = qnn::htp_install_folder();
   if (folder.empty()) return not_found("$HOME: is not set, so there is no place to install to");
-  const std::string package =
-      std::string(qnn::kHtpPackage) + "==" + qnn::kHtpPackageVersion;
+  const std::string package = std::string(qnn::kHtpPackage) + "==" + qnn::kHtpPackageVersion;
   if (!quiet)
     std::fprintf(stderr,
                  "Installing %s from PyPI into %s. It contains the vendor's QNN libraries; its "

@@ -49,24 +49,6 @@ std::string preset_help() {
   return text;
 }
 
-Status choose_libraries(const Arguments& from, forge::ForgeOptions& to) {
-  to.qnn_library = from.qnn_library;
-  to.system_library = from.system_library;
-  if (!to.target.device()) {
-    if (to.qnn_library.empty()) to.qnn_library = default_library();
-    if (to.system_library.empty()) to.system_library = to.qnn_library;
-    return {};
-  }
-  if (to.qnn_library.empty()) {
-    QHX_ASSIGN_OR_RETURN(const qnn::InstalledLibraries found, qnn::find_htp_libraries());
-    to.qnn_library = found.backend;
-  }
-  if (to.system_library.empty()) {
-    QHX_ASSIGN_OR_RETURN(to.system_library, qnn::system_library_beside(to.qnn_library));
-  }
-  return {};
-}
-
 Result<forge::ForgeOptions> make_options(const Arguments& from) {
   forge::ForgeOptions to;
   if (from.checkpoint.empty()) return invalid_argument("checkpoint: no folder given");
@@ -102,7 +84,11 @@ Result<forge::ForgeOptions> make_options(const Arguments& from) {
   to.memory_limit = static_cast<std::uint64_t>(from.memory_gb * 1e9);
   to.finalize_timeout = from.finalize_timeout;
   to.worker_program = this_program();
-  QHX_RETURN_IF_ERROR(choose_libraries(from, to));
+  QHX_ASSIGN_OR_RETURN(qnn::InstalledLibraries libraries,
+                       qnn::complete_libraries({from.qnn_library, from.system_library},
+                                               to.target.device(), default_library()));
+  to.qnn_library = std::move(libraries.backend);
+  to.system_library = std::move(libraries.system);
   return to;
 }
 
@@ -172,10 +158,11 @@ void add_forge_command(CLI::App& program, int& exit_code) {
       "--ctx", a.context_rows,
       "Tokens of context (rows of the KV cache), or several like 512,1024,2048: each has graphs of "
       "its own over the same weights, and the smallest that fits is run. Default: 2048");
-  command->add_option("--prefill", a.prefill_rows,
-                      "Prompt tokens of one prefill call, or several like 64,320: a prompt is cut "
-                      "into those that cost least (default: 320, for cpu 16,64,320, as far as --ctx "
-                      "reaches); 0: no prefill graph, prompts go through decode");
+  command->add_option(
+      "--prefill", a.prefill_rows,
+      "Prompt tokens of one prefill call, or several like 64,320: a prompt is cut "
+      "into those that cost least (default: 320, for cpu 16,64,320, as far as --ctx "
+      "reaches); 0: no prefill graph, prompts go through decode");
   command->add_flag("--text-only", a.text_only, "No vision encoder and no manifest for pictures");
   command->add_option("--name", a.name, "Model name, begins the manifests' file names");
   command->add_flag("--force", a.force, "Replace a bundle that is there, once the new one is done");
@@ -212,11 +199,14 @@ void add_forge_command(CLI::App& program, int& exit_code) {
 }
 
 void add_forge_worker_command(CLI::App& program, int& exit_code) {
-  const auto job = std::make_shared<std::string>();
+  const auto arguments = std::make_shared<forge::WorkerArguments>();
   CLI::App* command = program.add_subcommand(forge::kWorkerCommand);
   command->group("");  // not for people
-  command->add_option("job", *job)->required();
-  command->callback([job, &exit_code] { exit_code = forge::run_context_worker(*job); });
+  command->add_option("job", arguments->job)->required();
+  command->add_option("checkpoint", arguments->checkpoint)->required();
+  command->add_option("library", arguments->library)->required();
+  command->add_option("file", arguments->file)->required();
+  command->callback([arguments, &exit_code] { exit_code = forge::run_context_worker(*arguments); });
 }
 
 }  // namespace qhx::tools

@@ -1,8 +1,10 @@
 #include "forge/arch/graph_runner.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
+#include "base/check.h"
 #include "base/f16.h"
 #include "vision/positions.h"
 
@@ -72,6 +74,17 @@ Result<FloatTensors> run_graph(const qnn::Graph& graph, const FloatTensors& inpu
   for (const qnn::TensorInfo& tensor : graph.info().outputs)
     out[tensor.name] = decode_values(buffers[tensor.name], tensor);
   return out;
+}
+
+double cosine(std::span<const float> a, std::span<const float> b) {
+  QHX_CHECK(a.size() == b.size());
+  double ab = 0, aa = 0, bb = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    ab += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+    aa += static_cast<double>(a[i]) * static_cast<double>(a[i]);
+    bb += static_cast<double>(b[i]) * static_cast<double>(b[i]);
+  }
+  return ab / std::sqrt(aa * bb);
 }
 
 TextGraphRunner::TextGraphRunner(const hf::ModelConfig& config, const qnn::Graph& prefill,

@@ -18,6 +18,9 @@ using FloatTensors = std::map<std::string, std::vector<float>>;
 // Inputs that `inputs` lacks are zero.
 Result<FloatTensors> run_graph(const qnn::Graph& graph, const FloatTensors& inputs);
 
+// Of two lists of the same length (QHX_CHECK); NaN if one has nothing but zeros.
+double cosine(std::span<const float> a, std::span<const float> b);
+
 // Feeds prompts chunk by chunk and keeps the KV cache [G, C, D] of each layer.
 class TextGraphRunner {
  public:

@@ -66,17 +66,6 @@ json tiny_config(const Shape& shape) {
   return config;
 }
 
-double cosine(std::span<const float> a, std::span<const float> b) {
-  EXPECT_EQ(a.size(), b.size());
-  double ab = 0, aa = 0, bb = 0;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    ab += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-    aa += static_cast<double>(a[i]) * static_cast<double>(a[i]);
-    bb += static_cast<double>(b[i]) * static_cast<double>(b[i]);
-  }
-  return ab / std::sqrt(aa * bb);
-}
-
 // What graphs are built with.
 struct Setting {
   std::string library;

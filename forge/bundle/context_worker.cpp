@@ -12,38 +12,17 @@ namespace {
 
 using nlohmann::json;
 
-// Paths are bytes, and JSON is text: as hexadecimal digits they pass through it unharmed.
-std::string to_hex(const std::string& bytes) {
-  constexpr const char* kDigits = "0123456789abcdef";
-  std::string hex;
-  for (const unsigned char byte : bytes) {
-    hex += kDigits[byte >> 4];
-    hex += kDigits[byte & 15];
-  }
-  return hex;
-}
-
-std::string from_hex(const std::string& hex) {
-  std::string bytes;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
-    bytes += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
-  return bytes;
-}
-
 struct Job {
   ContextJob context;
   ForgeOptions options;
   std::filesystem::path file;
 };
 
-std::string print_job(const ContextJob& job, const ForgeOptions& options,
-                      const std::filesystem::path& file) {
+// All but paths, which are bytes and not text: they are arguments of their own.
+std::string print_job(const ContextJob& job, const ForgeOptions& options) {
   return json{{"kind", static_cast<int>(job.kind)},
               {"name", job.file},
               {"share_weights", job.share_weights},
-              {"file", to_hex(file.string())},
-              {"checkpoint", to_hex(options.checkpoint.string())},
-              {"library", to_hex(options.qnn_library)},
               {"target", options.target.name},
               {"weights", name(options.weights)},
               {"image", to_string(options.image)},
@@ -56,15 +35,15 @@ std::string print_job(const ContextJob& job, const ForgeOptions& options,
 }
 
 // Throws json::exception for a job that is none: this program's other side has written it.
-Result<Job> parse_job(std::string_view text) {
-  const json from = json::parse(text);
-  const auto path = [&](const char* key) { return from_hex(from.at(key).get<std::string>()); };
+Result<Job> parse_job(const WorkerArguments& arguments) {
+  const json from = json::parse(arguments.job);
   Job job;
-  job.context = {static_cast<ContextKind>(from.at("kind").get<int>()),
-                 from.at("name").get<std::string>(), from.at("share_weights").get<bool>()};
-  job.file = path("file");
-  job.options.checkpoint = path("checkpoint");
-  job.options.qnn_library = path("library");
+  job.context.kind = static_cast<ContextKind>(from.at("kind").get<int>());
+  job.context.file = from.at("name").get<std::string>();
+  job.context.share_weights = from.at("share_weights").get<bool>();
+  job.file = arguments.file;
+  job.options.checkpoint = arguments.checkpoint;
+  job.options.qnn_library = arguments.library;
   QHX_ASSIGN_OR_RETURN(job.options.target, parse_target(from.at("target").get<std::string>()));
   QHX_ASSIGN_OR_RETURN(job.options.weights,
                        parse_weight_format(from.at("weights").get<std::string>()));
@@ -102,9 +81,9 @@ Status do_job(const Job& job) {
   return write_context(job.context, options, config, weights, backend, job.file);
 }
 
-Status run_job(std::string_view text) {
+Status run_job(const WorkerArguments& arguments) {
   try {
-    QHX_ASSIGN_OR_RETURN(const Job job, parse_job(text));
+    QHX_ASSIGN_OR_RETURN(const Job job, parse_job(arguments));
     return do_job(job);
   } catch (const std::bad_alloc&) {
     return io_error("out of memory");
@@ -119,14 +98,15 @@ Result<std::uint64_t> write_context_in_worker(const ContextJob& job, const Forge
                                               const std::filesystem::path& file,
                                               const WorkerLimits& limits,
                                               const OnAdvance& on_advance) {
-  auto peak = run_worker({options.worker_program, kWorkerCommand, print_job(job, options, file)},
+  auto peak = run_worker({options.worker_program, kWorkerCommand, print_job(job, options),
+                          options.checkpoint.string(), options.qnn_library, file.string()},
                          limits, on_advance);
   if (!peak.ok()) return peak.status().with_context(job.file);
   return peak;
 }
 
-int run_context_worker(std::string_view text) {
-  const Status status = run_job(text);
+int run_context_worker(const WorkerArguments& arguments) {
+  const Status status = run_job(arguments);
   if (status.ok()) {
     report({.kind = WorkerReport::Kind::kDone, .peak_bytes = peak_resident_bytes(), .error = {}});
     return 0;

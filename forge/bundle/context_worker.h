@@ -3,7 +3,7 @@
 #pragma once
 
 #include <filesystem>
-#include <string_view>
+#include <string>
 
 #include "base/status.h"
 #include "forge/bundle/contexts.h"
@@ -21,7 +21,12 @@ Result<std::uint64_t> write_context_in_worker(const ContextJob& job, const Forge
                                               const WorkerLimits& limits,
                                               const OnAdvance& on_advance);
 
+// What follows the command, in this order.
+struct WorkerArguments {
+  std::string job, checkpoint, library, file;
+};
+
 // The worker's side: does the job and reports on descriptor kWorkerReports. Returns the exit code.
-int run_context_worker(std::string_view job);
+int run_context_worker(const WorkerArguments& arguments);
 
 }  // namespace qhx::forge

@@ -27,11 +27,13 @@ Status build(const ContextJob& job, const ForgeOptions& options, const hf::Model
 
 std::vector<ContextJob> context_jobs(const ForgeOptions& options, const BundleNames& names) {
   std::vector<ContextJob> jobs;
-  if (options.pictures) jobs.push_back({ContextKind::kVision, names.vision, false});
+  if (options.pictures)
+    jobs.push_back({ContextKind::kVision, "vision encoder", names.vision, false});
   const bool shared = text_graphs(options, false).size() > 1;
-  jobs.push_back({ContextKind::kText, names.llm, shared});
-  if (needs_twin(options)) jobs.push_back({ContextKind::kText, names.llm_emulation, false});
-  jobs.push_back({ContextKind::kHead, names.lmhead, false});
+  jobs.push_back({ContextKind::kText, "text decoder", names.llm, shared});
+  if (needs_twin(options))
+    jobs.push_back({ContextKind::kText, "text decoder for emulation", names.llm_emulation, false});
+  jobs.push_back({ContextKind::kHead, "lm-head", names.lmhead, false});
   return jobs;
 }
 

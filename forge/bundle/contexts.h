@@ -21,6 +21,7 @@ enum class ContextKind { kVision, kText, kHead };
 
 struct ContextJob {
   ContextKind kind = ContextKind::kVision;
+  const char* stage = "";      // what the work is called
   std::string file;            // name in the bundle
   bool share_weights = false;  // several graphs over one set of weights
 };

@@ -159,23 +159,11 @@ class Forge {
     return cost;
   }
 
-  static const char* stage_name(const ContextJob& job) {
-    switch (job.kind) {
-      case ContextKind::kVision:
-        return "vision encoder";
-      case ContextKind::kText:
-        return "text decoder";
-      case ContextKind::kHead:
-        return "lm-head";
-    }
-    QHX_CHECK(false);
-  }
-
   void plan_work() {
     inputs_ = input_files(options_.checkpoint);
     work_.plan("tables", weights_->head * kTableCost);
     for (const ContextJob& job : jobs_)
-      work_.plan(stage_name(job), weights_->of(job.kind) * (1 + finish_cost(job)));
+      work_.plan(job.stage, weights_->of(job.kind) * (1 + finish_cost(job)));
     const double bytes = static_cast<double>(total_bytes(inputs_)) + weights_->head * 2 +
                          stored_weights() * bytes_per_weight();
     work_.plan("checksums", bytes * kChecksumCost);

@@ -23,7 +23,9 @@ struct ForgeReport {
 };
 
 // Everything that can be checked before work begins is checked first; a failure or a stop leaves
-// nothing behind. `report` may be empty, `stop` null. Uses options.threads threads.
+// nothing under the final name. For devices what is finished stays in "<output>.partial", and a
+// later run with the same options and inputs goes on from there; otherwise nothing is left behind.
+// `report` may be empty, `stop` null. Uses options.threads threads.
 Result<ForgeReport> forge_bundle(const ForgeOptions& options, Work::Report report = {},
                                  const std::atomic<bool>* stop = nullptr);
 

@@ -114,15 +114,10 @@ void add_generation_steps(Manifest& out) {
 
 // Records of the files that the manifest names.
 void add_file_records(Manifest& out, const BundleFacts& facts) {
-  const manifest::Artifacts& a = out.artifacts;
-  std::vector<std::string> named = {a.embed, a.tokenizer, a.patch_embed, a.patch_embed_bias,
-                                    a.pos_embed};
-  for (const auto* contexts : {&a.contexts, &a.emulation}) {
-    for (const auto& [role, file] : *contexts) named.push_back(file);
-  }
-  for (const std::string& file : named) {
-    if (!file.empty()) out.artifacts.files[file] = facts.files.at(file);
-  }
+  for (const auto& [key, file] : manifest::named_files(out.artifacts))
+    out.artifacts.files[file] = facts.files.at(file);
+  for (const auto& [role, file] : out.artifacts.emulation)
+    out.artifacts.files[file] = facts.files.at(file);
 }
 
 }  // namespace

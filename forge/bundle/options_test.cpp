@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "forge/bundle/test_checkpoint.h"
 #include "forge/bundle/presets.h"
+#include "forge/bundle/test_checkpoint.h"
 #include "forge/bundle/text_graphs.h"
 #include "random_checkpoint.h"
 

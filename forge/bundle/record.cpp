@@ -2,20 +2,12 @@
 
 #include <sys/resource.h>
 
-#include <ctime>
 #include <nlohmann/json.hpp>
+
+#include "base/utc.h"
 
 namespace qhx::forge {
 namespace {
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  ::gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 nlohmann::ordered_json describe_library(const qnn::BackendLibrary& library) {
   return {{"file", std::filesystem::path(library.path()).filename().string()},

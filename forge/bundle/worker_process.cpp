@@ -25,7 +25,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kLookEveryMs = 250;
-constexpr std::size_t kLastWords = 5;       // lines of its output that an error repeats
+constexpr std::size_t kLastWords = 5;  // lines of its output that an error repeats
 constexpr std::size_t kLongestLine = 1 << 16;
 
 // One end of a pipe.

@@ -12,16 +12,16 @@
 namespace qhx::forge {
 
 struct WorkerLimits {
-  std::uint64_t memory_bytes = 0;            // resident; 0: no limit
-  std::chrono::seconds silence{0};           // longest time between two reports; 0: no limit
+  std::uint64_t memory_bytes = 0;   // resident; 0: no limit
+  std::chrono::seconds silence{0};  // longest time between two reports; 0: no limit
 };
 
 // What a worker says of itself, a line each on its descriptor kWorkerReports.
 struct WorkerReport {
   enum class Kind { kAdvance, kDone, kError } kind = Kind::kAdvance;
-  double amount = 0;                   // kAdvance: units of work done since the last one
-  std::uint64_t peak_bytes = 0;        // kDone
-  Status error;                        // kError
+  double amount = 0;             // kAdvance: units of work done since the last one
+  std::uint64_t peak_bytes = 0;  // kDone
+  Status error;                  // kError
 };
 inline constexpr int kWorkerReports = 3;
 std::string print_report(const WorkerReport& report);  // one line, with its end

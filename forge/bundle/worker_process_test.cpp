@@ -12,8 +12,9 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-Result<std::uint64_t> shell(const std::string& script, const WorkerLimits& limits = {},
-                            const OnAdvance& on_advance = [](double) { return Status(); }) {
+Result<std::uint64_t> shell(
+    const std::string& script, const WorkerLimits& limits = {},
+    const OnAdvance& on_advance = [](double) { return Status(); }) {
   return run_worker({"/bin/sh", "-c", script}, limits, on_advance);
 }
 
@@ -45,10 +46,9 @@ TEST(WorkerProcessTest, ACrashIsAnErrorWithItsLastWords) {
 
 TEST(WorkerProcessTest, AnEndWithoutAResultIsAnError) {
   EXPECT_THAT(shell("exit 7").status().message(), HasSubstr("exit code 7"));
-  EXPECT_THAT(run_worker({"/no/such/program"}, {}, [](double) { return Status(); })
-                  .status()
-                  .message(),
-              HasSubstr("exit code 127"));
+  EXPECT_THAT(
+      run_worker({"/no/such/program"}, {}, [](double) { return Status(); }).status().message(),
+      HasSubstr("exit code 127"));
 }
 
 TEST(WorkerProcessTest, ASilentWorkerIsEnded) {

@@ -8,7 +8,6 @@
 #include "forge/ranges/drawing.h"
 #include "text/tokenizer.h"
 #include "vision/image.h"
-#include "vision/patches.h"
 #include "vision/resize.h"
 
 namespace qhx::forge {
@@ -57,37 +56,21 @@ Result<Files> list_files(const fs::path& folder) {
   return files;
 }
 
-Result<vision::Image> read_picture(const fs::path& path) {
-  QHX_ASSIGN_OR_RETURN(const std::string file, read_file(path));
-  auto image = vision::decode_image(std::as_bytes(std::span(file.data(), file.size())));
-  if (!image.ok()) return image.status().with_context(path.string());
-  return image;
-}
-
 class SetMaker {
  public:
   SetMaker(const hf::ModelConfig& config, const CalibrationRequest& request,
            const text::Tokenizer& tokenizer)
-      : config_(config), request_(request), tokenizer_(tokenizer) {
-    params_.patch = static_cast<int>(config.vision.patch_size);
-    params_.merge = static_cast<int>(config.vision.spatial_merge_size);
-    params_.temporal = static_cast<int>(config.vision.temporal_patch_size);
-    params_.mean = config.preprocessor.mean;
-    params_.std = config.preprocessor.std;
-  }
+      : config_(config), request_(request), tokenizer_(tokenizer) {}
 
   // The picture, and a prompt that asks about it.
   Status add_picture(const vision::Image& image, std::string_view question) {
     const vision::Image fitted =
         vision::fit_image(image, {request_.width, request_.height}, vision::FitMode::kStretch);
-    QHX_ASSIGN_OR_RETURN(const vision::Grid grid,
-                         vision::patch_grid(fitted.width, fitted.height, params_));
-    reference::PictureInput picture{
-        reference::Matrix(grid.patches(), vision::patch_values(params_)), grid};
-    vision::extract_patches(fitted, params_, picture.patches.values);
+    QHX_ASSIGN_OR_RETURN(reference::PictureInput picture,
+                         reference::make_picture_input(config_, fitted));
     std::vector<std::int32_t> tokens = tokenizer_.encode(request_.before);
     tokens.push_back(config_.vision_start_token_id);
-    tokens.insert(tokens.end(), grid.patches() / config_.vision.merge_unit(),
+    tokens.insert(tokens.end(), picture.grid.patches() / config_.vision.merge_unit(),
                   config_.image_token_id);
     tokens.push_back(config_.vision_end_token_id);
     append_words(question, tokens);
@@ -120,7 +103,6 @@ class SetMaker {
   const hf::ModelConfig& config_;
   const CalibrationRequest& request_;
   const text::Tokenizer& tokenizer_;
-  vision::PatchParams params_;
   CalibrationSet set_;
 };
 
@@ -150,7 +132,7 @@ Result<CalibrationSet> make_calibration_set(const hf::ModelConfig& config,
                                           kPictureQuestion));
   }
   for (std::size_t i = 0; i < files.pictures.size(); ++i) {
-    QHX_ASSIGN_OR_RETURN(const vision::Image image, read_picture(files.pictures[i]));
+    QHX_ASSIGN_OR_RETURN(const vision::Image image, vision::read_image(files.pictures[i]));
     // The user's prompts are asked about the user's pictures, in turn.
     QHX_RETURN_IF_ERROR(maker.add_picture(
         image, files.texts.empty() ? std::string_view(kPictureQuestion) : texts[i % texts.size()]));

@@ -57,8 +57,8 @@ class ThreadPool {
   std::mutex callers_;  // one run() at a time
 
   std::mutex mutex_;
-  std::condition_variable wake_;  // the workers: a job is there
-  std::condition_variable done_;  // the caller: every worker has left the job
+  std::condition_variable wake_;               // the workers: a job is there
+  std::condition_variable done_;               // the caller: every worker has left the job
   std::atomic<std::uint32_t> generation_ = 0;  // rises with each job; guarded by mutex_ for writing
   bool stopping_ = false;
 

@@ -1,5 +1,6 @@
 #include "manifest/manifest.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/file.h"
@@ -116,6 +117,13 @@ Result<Manifest> read(std::string_view text) {
   return manifest;
 }
 
+// Whether a file wants to be a manifest: other programs' JSON lies in bundles too.
+bool looks_like_manifest(const std::filesystem::path& path) {
+  if (path.extension() != ".json" || path.filename() == kVerifiedFile) return false;
+  const auto text = read_file(path, kMaxBytes);
+  return text.ok() && text->find("\"schema_version\"") != std::string::npos;
+}
+
 }  // namespace
 
 Result<Manifest> parse_manifest(std::string_view json, std::string_view name) {
@@ -125,6 +133,20 @@ Result<Manifest> parse_manifest(std::string_view json, std::string_view name) {
 Result<Manifest> load_manifest(const std::filesystem::path& path) {
   QHX_ASSIGN_OR_RETURN(const std::string text, read_file(path, kMaxBytes));
   return parse_manifest(text, path.filename().string());
+}
+
+Result<std::vector<std::filesystem::path>> manifests_in(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    if (looks_like_manifest(entry.path())) found.push_back(entry.path());
+  }
+  if (error) return not_found(folder.string() + ": cannot list: " + error.message());
+  if (found.empty())
+    return not_found(folder.string() +
+                     ": holds no manifest (a .json file with \"schema_version\"): no bundle");
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 std::vector<std::pair<std::string, std::string>> named_files(const Artifacts& artifacts) {

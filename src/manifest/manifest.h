@@ -166,6 +166,13 @@ struct Manifest {
 Result<Manifest> parse_manifest(std::string_view json, std::string_view name);
 Result<Manifest> load_manifest(const std::filesystem::path& path);
 
+// The proof that may lie in a bundle; it has a schema_version of its own.
+inline constexpr const char* kVerifiedFile = "verified.json";
+
+// The files of a folder that want to be manifests, by name: JSON that speaks of a schema_version,
+// damaged or not. kNotFound if there are none.
+Result<std::vector<std::filesystem::path>> manifests_in(const std::filesystem::path& folder);
+
 // Every file that the artifacts name, with the key that names it: "artifacts.contexts.llm.bin" …
 // Not those for emulation, which a device does without.
 std::vector<std::pair<std::string, std::string>> named_files(const Artifacts& artifacts);

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -330,6 +331,26 @@ TEST(ManifestSchema, AgreesWithTheParserOnSamples) {
     const std::string text = with(bad.change);
     EXPECT_FALSE(valid(rules, json::parse(text))) << bad.word << ": " << text;
   }
+}
+
+TEST(ManifestsIn, OtherJsonIsNoManifest) {
+  namespace fs = std::filesystem;
+  const fs::path folder =
+      fs::path(::testing::TempDir()) / ("manifests-" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  EXPECT_EQ(manifests_in(folder).status().code(), StatusCode::kNotFound);
+  const auto put = [&](const char* name, std::string_view text) {
+    ASSERT_TRUE(write_file(folder / name, text).ok());
+  };
+  put("b.json", kFull);
+  put("a.json", R"({"schema_version": 1, )");  // broken, but it wants to be one
+  put("verified.json", R"({"schema_version": 1, "files": {}})");
+  put("tokenizer.json", R"({"version": "1.0"})");
+  put("copy.txt", kFull);
+  const auto found = manifests_in(folder);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(*found, (std::vector<fs::path>{folder / "a.json", folder / "b.json"}));
+  fs::remove_all(folder);
 }
 
 }  // namespace

@@ -68,12 +68,26 @@ Result<InstalledLibraries> find_htp_libraries() {
       continue;
     return InstalledLibraries{(folder / kBackendFile).string(), (folder / kSystemFile).string()};
   }
-  return not_found(
-      std::string(kBackendFile) +
-      ": not found in $QHX_QNN_DIR, $QNN_SDK_ROOT, the Python environment or " +
-      htp_install_folder().string() + ". It comes from the vendor, under its licence: \"qhx forge "
-      "--get-qnn\" installs it for you, or pip install " +
-      kHtpPackage + "==" + kHtpPackageVersion + ", or give --qnn-lib");
+  return not_found(std::string(kBackendFile) +
+                   ": not found in $QHX_QNN_DIR, $QNN_SDK_ROOT, the Python environment or " +
+                   htp_install_folder().string() +
+                   ". It comes from the vendor, under its licence: \"qhx forge "
+                   "--get-qnn\" installs it for you, or pip install " +
+                   kHtpPackage + "==" + kHtpPackageVersion + ", or give --qnn-lib");
+}
+
+Result<InstalledLibraries> complete_libraries(InstalledLibraries given, bool device,
+                                              const std::string& cpu_library) {
+  if (given.backend.empty() && !device) given.backend = cpu_library;
+  if (given.backend.empty()) {
+    QHX_ASSIGN_OR_RETURN(const InstalledLibraries found, find_htp_libraries());
+    given.backend = found.backend;
+  }
+  if (given.system.empty() && !device) given.system = given.backend;
+  if (given.system.empty()) {
+    QHX_ASSIGN_OR_RETURN(given.system, system_library_beside(given.backend));
+  }
+  return given;
 }
 
 Result<std::string> system_library_beside(const std::string& backend) {

@@ -1,4 +1,5 @@
-// Finds the HTP libraries of this machine's own installation, which users get from the vendor under its licence.
+// Finds the HTP libraries of this machine's own installation, which users get from the vendor under
+// its licence.
 #pragma once
 
 #include <filesystem>
@@ -26,6 +27,12 @@ std::filesystem::path htp_install_folder();
 // $QNN_SDK_ROOT, the active Python environment ($VIRTUAL_ENV), htp_install_folder(), and the
 // site-packages of the user and the system. kNotFound says where it looked and how to get them.
 Result<InstalledLibraries> find_htp_libraries();
+
+// What runs binaries, where the user gave only some or nothing: for a device the installed
+// libraries, the system library being the one beside the backend; otherwise `cpu_library`, which is
+// both.
+Result<InstalledLibraries> complete_libraries(InstalledLibraries given, bool device,
+                                              const std::string& cpu_library);
 
 // The system library that lies beside `backend`, as in every installation of the vendor's.
 Result<std::string> system_library_beside(const std::string& backend);

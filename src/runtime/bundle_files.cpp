@@ -35,11 +35,11 @@ Result<std::filesystem::path> BundleFiles::find(std::string_view file, std::stri
   return path;
 }
 
-Result<MappedFile> BundleFiles::map(std::string_view file, std::string_view key) const {
+Result<MappedFile> BundleFiles::map(std::string_view file, std::string_view key, bool whole) const {
   QHX_ASSIGN_OR_RETURN(const std::filesystem::path path, find(file, key));
   QHX_ASSIGN_OR_RETURN(MappedFile mapped, MappedFile::open(path));
   const manifest::FileRecord* expected = record(file);
-  if (expected != nullptr && !expected->sha256.empty() && mapped.size() < kVerifyBelow &&
+  if (expected != nullptr && !expected->sha256.empty() && (whole || mapped.size() < kVerifyBelow) &&
       sha256_hex(mapped.bytes()) != expected->sha256) {
     return damaged(path);
   }

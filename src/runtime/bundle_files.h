@@ -21,9 +21,9 @@ class BundleFiles {
   // there, and of the recorded size.
   Result<std::filesystem::path> find(std::string_view file, std::string_view key) const;
 
-  // The same, mapped. Files below 64 MB are compared with their recorded SHA-256; larger ones carry
-  // checksums of their own or are verified in blocks.
-  Result<MappedFile> map(std::string_view file, std::string_view key) const;
+  // The same, mapped. Files below 64 MB, or with `whole` all, are compared with their recorded
+  // SHA-256; larger ones carry checksums of their own or are verified in blocks.
+  Result<MappedFile> map(std::string_view file, std::string_view key, bool whole = false) const;
 
   // find(), and the whole file compared with its recorded SHA-256, whatever its size.
   Status verify(std::string_view file, std::string_view key) const;

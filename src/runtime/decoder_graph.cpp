@@ -16,8 +16,6 @@ constexpr float kMasked = -kMaxF16;
 // Of the i-th pair of key and value tensors: "k_0", "v_0", "k_1" …
 std::string suffix_of(std::size_t i) { return (i % 2 == 0 ? "k_" : "v_") + std::to_string(i / 2); }
 
-std::string deepstack_name(std::size_t k) { return "deepstack_" + std::to_string(k); }
-
 // Whether a buffer for the one may be bound to the other.
 bool alike(const qnn::TensorInfo* a, const qnn::TensorInfo* b) {
   return a != nullptr && b != nullptr && a->dims == b->dims && a->type == b->type &&

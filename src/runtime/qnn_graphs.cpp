@@ -83,12 +83,11 @@ Status QnnGraphs::read_binaries(const Manifest& manifest, const BundleFiles& fil
     const bool twin = library.emulates_device() && twins.contains(role);
     const std::string& file = twin ? twins.at(role) : on_device;
     const std::string key = (twin ? "artifacts.emulation." : "artifacts.contexts.") + role + ".bin";
-    // Emulation loads a binary with a flipped bit without a word, and takes far longer than a hash.
-    if (library.emulates_device()) QHX_RETURN_IF_ERROR(files.verify(file, key));
     auto binary = std::make_unique<Binary>();
     binary->role = role;
     binary->file_name = file;
-    QHX_ASSIGN_OR_RETURN(binary->file, files.map(file, key));
+    // Emulation loads a binary with a flipped bit without a word, and takes far longer than a hash.
+    QHX_ASSIGN_OR_RETURN(binary->file, files.map(file, key, library.emulates_device()));
     const bool for_cpu_library = qnn::is_qhx_cpu_binary(binary->file.bytes());
     if (for_cpu_library && !library.is_qhx_cpu()) {
       return unsupported(file + ": made for the CPU library, not for " + library.path() + "; " +

@@ -46,7 +46,7 @@ std::size_t count_layers(const GraphInfo& decode) {
 
 std::size_t count_deepstack(const GraphInfo& graph) {
   std::size_t count = 0;
-  while (graph.input(layer_name("deepstack_", count)) != nullptr) ++count;
+  while (graph.input(deepstack_name(count)) != nullptr) ++count;
   return count;
 }
 
@@ -152,7 +152,7 @@ Status check_graph(const GraphInfo& graph, const GraphInfo& decode, const TextSp
   QHX_RETURN_IF_ERROR(
       expect_shape(graph.input("mask"), mask, input_of(graph, "mask"), "params.max_ctx"));
   for (std::size_t k = 0; k < deepstack; ++k) {
-    const std::string name = layer_name("deepstack_", k);
+    const std::string name = deepstack_name(k);
     QHX_RETURN_IF_ERROR(expect_shape(graph.input(name), x, input_of(graph, name), "params.hidden"));
   }
   for (std::size_t layer = 0; layer < spec.layers; ++layer)
@@ -286,6 +286,8 @@ Status expect_shape(const TensorInfo* tensor, const Shape& expected, std::string
   return corrupt(std::string(where) + ": expected " + qnn::to_string(expected) + " from " +
                  std::string(why) + ", the binary has " + qnn::to_string(tensor->dims));
 }
+
+std::string deepstack_name(std::size_t k) { return "deepstack_" + std::to_string(k); }
 
 std::size_t TextSpec::prefill_rows() const {
   std::size_t most = 0;

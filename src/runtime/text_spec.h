@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/status.h"
@@ -54,6 +55,10 @@ struct TextSpec {
 // graphs and manifest or two graphs contradict each other; kUnsupported for graphs of another form.
 // There must be a decode graph and a head (QHX_CHECK).
 Result<TextSpec> make_text_spec(const manifest::Manifest& manifest, const GraphProvider& graphs);
+
+// What the graphs call the features that the vision encoder gives and prefill takes: "deepstack_0"
+// …
+std::string deepstack_name(std::size_t k);
 
 // The tensor named `name`, or the only one of the list. Null if there is neither.
 const qnn::TensorInfo* find_or_only(const std::vector<qnn::TensorInfo>& tensors,

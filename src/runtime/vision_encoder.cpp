@@ -8,8 +8,6 @@ namespace {
 
 std::uint32_t u32(std::size_t value) { return static_cast<std::uint32_t>(value); }
 
-std::string deepstack_name(std::size_t k) { return "deepstack_" + std::to_string(k); }
-
 vision::PatchParams patch_params(const manifest::Vision& from) {
   vision::PatchParams params;
   params.patch = static_cast<int>(from.patch);

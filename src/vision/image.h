@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <vector>
 
@@ -36,5 +37,7 @@ struct ImageLimits {
 // them. kOutOfRange for too many pixels, kCorrupt for damaged or cut-off files and for what is no
 // picture, kUnsupported for variants we do not read. Thread-safe; libraries beneath never print.
 Result<Image> decode_image(std::span<const std::byte> file, const ImageLimits& limits = {});
+// The same for a file on disk; messages begin with its path.
+Result<Image> read_image(const std::filesystem::path& path);
 
 }  // namespace qhx::vision

@@ -287,18 +287,19 @@ def arguments(d: Driver):
     d.fails("a dump folder that cannot be made", {IO, NOT_FOUND}, d.args(flags=["--dump", "/dev/null/x"]))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def run_parts(description, make_driver, parts):
+    """The whole of a test program: its options, its parts one after the other, its exit code."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--demo", type=Path, required=True, help="folder with model/ and samples/")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="qhx-cli-") as work:
-        driver = Driver(options.build, options.demo, Path(work))
-        for part in (arguments, pictures, libraries, contradicting_manifests, damaged_files):
+        driver = make_driver(options.build, options.demo, Path(work))
+        for part in parts:
             part(driver)
         print(f"{driver.count} cases, {len(driver.failures)} failures")
         return 1 if driver.failures else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_parts(__doc__, Driver, (arguments, pictures, libraries, contradicting_manifests, damaged_files)))

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """qhx inspect: what it tells of the demo bundle and of damaged ones, as text and as JSON. Standard library only."""
-import argparse
 import json
 import os
 import subprocess
@@ -8,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from errors import CORRUPT, INVALID, IO, NOT_FOUND, UNSUPPORTED, edit
+from errors import CORRUPT, INVALID, IO, NOT_FOUND, UNSUPPORTED, edit, run_parts
 from loading import EMULATION, Faults, fake_binary
 
 
@@ -162,18 +161,5 @@ def other_libraries(d: Inspector):
             ["QHX_CPU", "HTP"])
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", type=Path, required=True)
-    parser.add_argument("--demo", type=Path, required=True, help="folder with model/ and samples/")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="qhx-inspect-") as work:
-        driver = Inspector(options.build, options.demo, Path(work))
-        for part in (whole_bundle, damaged_bundles, no_bundles, other_libraries):
-            part(driver)
-        print(f"{driver.count} cases, {len(driver.failures)} failures")
-        return 1 if driver.failures else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_parts(__doc__, Inspector, (whole_bundle, damaged_bundles, no_bundles, other_libraries)))

@@ -4,7 +4,6 @@
 A fake HTP library (tests/fakes/fake_htp.cpp) runs bundles whose binaries are text. It records what it creates, so that a
 refusal can be shown to have come before. Standard library only.
 """
-import argparse
 import hashlib
 import json
 import os
@@ -12,10 +11,8 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-from errors import CORRUPT, NOT_FOUND, OUT_OF_RANGE, UNSUPPORTED, Driver, edit, forget_sums
+from errors import CORRUPT, NOT_FOUND, OUT_OF_RANGE, UNSUPPORTED, Driver, edit, forget_sums, run_parts
 
 BACKEND = 8
 EMULATION = platform.machine() == "x86_64"  # an HTP library on any other machine is a device's
@@ -199,18 +196,5 @@ def memory(d: Faults):
     d.works("on request", d.args(folder, n="1", flags=["--allow-low-memory"]))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", type=Path, required=True)
-    parser.add_argument("--demo", type=Path, required=True, help="folder with model/ and samples/")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="qhx-loading-") as work:
-        driver = Faults(options.build, options.demo, Path(work))
-        for part in (chips, shared_weights, libraries, files, memory):
-            part(driver)
-        print(f"{driver.count} cases, {len(driver.failures)} failures")
-        return 1 if driver.failures else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_parts(__doc__, Faults, (chips, shared_weights, libraries, files, memory)))

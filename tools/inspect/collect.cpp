@@ -16,14 +16,6 @@ namespace fs = std::filesystem;
 using manifest::FileRecord;
 using manifest::Manifest;
 
-// Whether a JSON file wants to be a manifest: tokenizers and records of other programs lie beside.
-bool is_manifest(const fs::path& path) {
-  constexpr std::size_t kMost = std::size_t{16} << 20;
-  if (path.extension() != ".json") return false;
-  const auto text = read_file(path, kMost);
-  return text.ok() && text->find("\"schema_version\"") != std::string::npos;
-}
-
 ManifestFacts read_manifest(const fs::path& path) {
   ManifestFacts facts;
   facts.file = path.filename().string();
@@ -145,13 +137,11 @@ Status collect_bundle(Report& report, const Options& options, SystemLibraries& s
   fs::path folder = one_manifest ? options.path.parent_path() : options.path;
   if (folder.empty()) folder = ".";
   std::set<std::string> names = files_in(folder);
-  for (const std::string& name : names) {
-    const bool wanted = one_manifest ? name == options.path.filename() : is_manifest(folder / name);
-    if (wanted) report.manifests.push_back(read_manifest(folder / name));
+  std::vector<fs::path> manifests = {options.path};
+  if (!one_manifest) {
+    QHX_ASSIGN_OR_RETURN(manifests, manifest::manifests_in(folder));
   }
-  if (report.manifests.empty())
-    return not_found(options.path.string() +
-                     ": holds no manifest (a .json file with \"schema_version\"): no bundle");
+  for (const fs::path& path : manifests) report.manifests.push_back(read_manifest(path));
   std::set<std::string> named;
   for (const ManifestFacts& m : report.manifests) {
     for (const auto& [key, file] : manifest::named_files(m.manifest.artifacts)) named.insert(file);

@@ -1,32 +1,14 @@
 #include "verify/bundle.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "qnn/installed.h"
 
 namespace qhx::verify {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Files of the folder that read as manifests, by name.
-Result<std::vector<fs::path>> manifests_in(const fs::path& folder) {
-  std::error_code error;
-  std::vector<fs::path> found;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.path().extension() == ".json" && name != "tokenizer.json" && name != "forge.json" &&
-        name != kVerifiedFile)
-      found.push_back(entry.path());
-  }
-  if (error) return not_found(folder.string() + ": cannot list: " + error.message());
-  if (found.empty()) return not_found(folder.string() + ": no manifest (a .json file) in it");
-  std::sort(found.begin(), found.end());
-  return found;
-}
 
 Result<Bundle> read_bundle(const fs::path& path) {
   QHX_ASSIGN_OR_RETURN(manifest::Manifest manifest, manifest::load_manifest(path));
@@ -44,7 +26,7 @@ Result<Bundle> open_bundle(const fs::path& path, const std::string& named) {
     QHX_ASSIGN_OR_RETURN(const fs::path inside, path_inside(path, named));
     return read_bundle(inside);
   }
-  QHX_ASSIGN_OR_RETURN(const std::vector<fs::path> paths, manifests_in(path));
+  QHX_ASSIGN_OR_RETURN(const std::vector<fs::path> paths, manifest::manifests_in(path));
   std::optional<Bundle> first;
   for (const fs::path& one : paths) {
     QHX_ASSIGN_OR_RETURN(Bundle bundle, read_bundle(one));
@@ -94,25 +76,6 @@ Result<reference::WeightFormat> weight_format(const Bundle& bundle, const std::s
   if (word == "w8") return reference::WeightFormat::kW8;
   if (word == "f16") return reference::WeightFormat::kF16;
   return unsupported("weights \"" + word + "\": the reference knows w8 and f16");
-}
-
-Result<Libraries> find_libraries(const Bundle& bundle, Libraries given, const std::string& cpu) {
-  if (given.backend.empty()) {
-    if (bundle.for_cpu()) {
-      given.backend = cpu;
-    } else {
-      QHX_ASSIGN_OR_RETURN(const qnn::InstalledLibraries found, qnn::find_htp_libraries());
-      given.backend = found.backend;
-      if (given.system.empty()) given.system = found.system;
-    }
-  }
-  if (!given.system.empty()) return given;
-  if (bundle.for_cpu()) {
-    given.system = given.backend;
-    return given;
-  }
-  QHX_ASSIGN_OR_RETURN(given.system, qnn::system_library_beside(given.backend));
-  return given;
 }
 
 }  // namespace qhx::verify

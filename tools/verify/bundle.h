@@ -1,4 +1,4 @@
-// Which manifest of a bundle is verified, what it is made of, and the libraries that run it.
+// Which manifest of a bundle is verified, and what it is made of.
 #pragma once
 
 #include <filesystem>
@@ -29,10 +29,5 @@ Status check_files(const std::map<std::string, ProvedFile>& proved, const Bundle
 
 // "w8" or "f16" from `given`, or forge.json if that is empty.
 Result<reference::WeightFormat> weight_format(const Bundle& bundle, const std::string& given);
-
-struct Libraries {
-  std::string backend, system;
-};
-Result<Libraries> find_libraries(const Bundle& bundle, Libraries given, const std::string& cpu);
 
 }  // namespace qhx::verify

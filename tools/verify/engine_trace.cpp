@@ -42,12 +42,7 @@ Status check_input(const Engine& engine, const Input& input) {
     return unsupported("this manifest takes text only, no pictures");
   if (input.prompt_ids.empty() || input.answer_ids.empty())
     return invalid_argument("expected at least one token of the prompt and one of the answer");
-  const std::size_t tokens = input.prompt_ids.size() + input.answer_ids.size();
-  if (tokens > spec.context) {
-    return out_of_range("prompt and answer have " + std::to_string(tokens) +
-                        " tokens, the context holds " + std::to_string(spec.context) +
-                        ": give fewer --tokens or a shorter --prompt");
-  }
+  QHX_RETURN_IF_ERROR(check_room(engine, input.prompt_ids.size(), input.answer_ids.size()));
   for (const auto* ids : {&input.prompt_ids, &input.answer_ids}) {
     for (const std::int32_t id : *ids) {
       if (id < 0 || static_cast<std::size_t>(id) >= spec.vocab)
@@ -80,6 +75,14 @@ void keep_hidden(const runtime::TextRunner& runner, std::string name, Trace& tra
 }
 
 }  // namespace
+
+Status check_room(const Engine& engine, std::size_t prompt, std::size_t answer) {
+  const std::size_t context = engine.text_spec().context;
+  if (prompt + answer <= context) return {};
+  return out_of_range("the prompt has " + std::to_string(prompt) + " tokens, the answer " +
+                      std::to_string(answer) + ", the context holds " + std::to_string(context) +
+                      ": give fewer --tokens or a shorter --prompt");
+}
 
 Status encode_input(const Engine& engine, Input& input) {
   qhexrt::Prompt prompt;

@@ -7,6 +7,9 @@
 
 namespace qhx::verify {
 
+// kOutOfRange if so many tokens of a prompt and its answer do not fit into the context.
+Status check_room(const engine::Engine& engine, std::size_t prompt, std::size_t answer);
+
 // The user's words as the bundle's chat format and tokenizer encode them. input.picture, if set, is
 // brought to the vision graph's size.
 Status encode_input(const engine::Engine& engine, Input& input);

@@ -9,12 +9,13 @@
 #include <vector>
 
 #include "base/status.h"
+#include "manifest/manifest.h"
 #include "verify/judge.h"
 #include "verify/trace.h"
 
 namespace qhx::verify {
 
-inline constexpr const char* kVerifiedFile = "verified.json";
+using manifest::kVerifiedFile;
 inline constexpr std::size_t kMostVerifiedBytes = std::size_t{64} << 20;
 
 struct ProvedFile {

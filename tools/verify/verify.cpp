@@ -2,11 +2,12 @@
 
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 
 #include "base/file.h"
 #include "base/progress.h"
+#include "base/utc.h"
 #include "forge/ranges/drawing.h"
+#include "qnn/installed.h"
 #include "qnn/library.h"
 #include "verify/bundle.h"
 #include "verify/engine_trace.h"
@@ -53,20 +54,11 @@ std::vector<Rung> rungs(const Bundle& bundle, WeightFormat format) {
           {"fp32 weights", WeightFormat::kF32, {kW8Vision, std::nullopt, false}}};
 }
 
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  ::gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
-
 Result<std::shared_ptr<engine::Engine>> load_engine(const Options& options, const Bundle& bundle,
                                                     std::string& library) {
-  QHX_ASSIGN_OR_RETURN(const Libraries libraries,
-                       find_libraries(bundle, {options.backend_library, options.system_library},
-                                      options.cpu_library));
+  QHX_ASSIGN_OR_RETURN(const qnn::InstalledLibraries libraries,
+                       qnn::complete_libraries({options.backend_library, options.system_library},
+                                               !bundle.for_cpu(), options.cpu_library));
   QHX_ASSIGN_OR_RETURN(const auto backend, qnn::BackendLibrary::open(libraries.backend));
   library = fs::path(libraries.backend).filename().string() + " " + backend->build_id() +
             (backend->emulates_device() ? " (emulation)" : "");
@@ -85,10 +77,7 @@ Result<Input> make_input(const Options& options, const engine::Engine& engine) {
   Input input;
   const auto& size = engine.manifest().vision;
   if (!options.image.empty()) {
-    QHX_ASSIGN_OR_RETURN(const std::string file, read_file(options.image));
-    auto image = vision::decode_image(std::as_bytes(std::span(file.data(), file.size())));
-    if (!image.ok()) return image.status().with_context(options.image.string());
-    input.picture = std::move(image).value();
+    QHX_ASSIGN_OR_RETURN(input.picture, vision::read_image(options.image));
   } else if (size.has_value()) {
     input.picture = forge::draw_calibration_picture(static_cast<int>(size->width),
                                                     static_cast<int>(size->height));
@@ -97,14 +86,6 @@ Result<Input> make_input(const Options& options, const engine::Engine& engine) {
       options.prompt.value_or(input.picture ? "Describe this picture." : "Why is the sky blue?");
   QHX_RETURN_IF_ERROR(encode_input(engine, input));
   return input;
-}
-
-Status check_room(const engine::Engine& engine, const Input& input, std::size_t tokens) {
-  const std::size_t context = engine.text_spec().context;
-  if (input.prompt_ids.size() + tokens <= context) return {};
-  return out_of_range("the prompt has " + std::to_string(input.prompt_ids.size()) +
-                      " tokens, the answer " + std::to_string(tokens) + ", the context holds " +
-                      std::to_string(context) + ": give fewer --tokens or a shorter --prompt");
 }
 
 void judge_all(const std::vector<Judge>& judges, const Trace& trace, Report& report) {
@@ -152,7 +133,7 @@ Result<Report> prove(const Options& options) {
   QHX_ASSIGN_OR_RETURN(const auto engine, load_engine(options, bundle, report.library));
   QHX_ASSIGN_OR_RETURN(Input input, make_input(options, *engine));
   const std::size_t tokens = options.tokens == 0 ? kDefaultTokens : options.tokens;
-  QHX_RETURN_IF_ERROR(check_room(*engine, input, tokens));
+  QHX_RETURN_IF_ERROR(check_room(*engine, input.prompt_ids.size(), tokens));
   const std::vector<Rung> ladder = rungs(bundle, format);
   const auto steps = static_cast<double>(tokens);
   Meter meter(static_cast<double>(ladder.size()) * (20 + steps) + 40 + 2 * steps);

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/file.h"
 #include "vision/decode/decoders.h"
 
 namespace qhx::vision {
@@ -42,6 +43,11 @@ Result<Image> decode_image(Bytes file, const ImageLimits& limits) {
   if (text.starts_with("BM"sv)) return decode_bmp(file, limits).with_context("BMP");
   return corrupt(std::to_string(file.size()) +
                  " bytes: not a picture we can read (JPEG, PNG, WebP, GIF, BMP)");
+}
+
+Result<Image> read_image(const std::filesystem::path& path) {
+  QHX_ASSIGN_OR_RETURN(const std::string file, read_file(path));
+  return decode_image(std::as_bytes(std::span(file))).with_context(path.string());
 }
 
 }  // namespace qhx::vision
