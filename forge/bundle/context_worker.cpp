@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "forge/bundle/record.h"
+#include "forge/ranges/record.h"
 #include "qnn/backend.h"
 
 namespace qhx::forge {
@@ -15,22 +16,18 @@ using nlohmann::json;
 struct Job {
   ContextJob context;
   ForgeOptions options;
+  ScalePlan scales;
   std::filesystem::path file;
 };
 
 // All but paths, which are bytes and not text: they are arguments of their own.
-std::string print_job(const ContextJob& job, const ForgeOptions& options) {
-  return json{{"kind", static_cast<int>(job.kind)},
-              {"name", job.file},
-              {"share_weights", job.share_weights},
-              {"target", options.target.name},
-              {"weights", name(options.weights)},
-              {"image", to_string(options.image)},
-              {"context_rows", options.context_rows},
-              {"prefill_rows", options.prefill_rows},
-              {"prefill", options.prefill},
-              {"pictures", options.pictures},
-              {"threads", options.threads}}
+std::string print_job(const ContextJob& job, const ForgeOptions& options, const ScalePlan& scales) {
+  return json{{"kind", static_cast<int>(job.kind)},   {"name", job.file},
+              {"share_weights", job.share_weights},   {"target", options.target.name},
+              {"weights", name(options.weights)},     {"image", to_string(options.image)},
+              {"context_rows", options.context_rows}, {"prefill_rows", options.prefill_rows},
+              {"prefill", options.prefill},           {"pictures", options.pictures},
+              {"scales", print_plan(scales)},         {"threads", options.threads}}
       .dump();
 }
 
@@ -52,6 +49,7 @@ Result<Job> parse_job(const WorkerArguments& arguments) {
   job.options.prefill_rows = from.at("prefill_rows").get<std::vector<std::uint32_t>>();
   job.options.prefill = from.at("prefill").get<bool>();
   job.options.pictures = from.at("pictures").get<bool>();
+  job.scales = parse_plan(from.at("scales"));
   job.options.threads = from.at("threads").get<int>();
   return job;
 }
@@ -78,7 +76,7 @@ Status do_job(const Job& job) {
                                report({.amount = static_cast<double>(elements), .error = {}});
                                return Status();
                              });
-  return write_context(job.context, options, config, weights, backend, job.file);
+  return write_context(job.context, options, config, weights, job.scales, backend, job.file);
 }
 
 Status run_job(const WorkerArguments& arguments) {
@@ -95,10 +93,11 @@ Status run_job(const WorkerArguments& arguments) {
 }  // namespace
 
 Result<std::uint64_t> write_context_in_worker(const ContextJob& job, const ForgeOptions& options,
+                                              const ScalePlan& scales,
                                               const std::filesystem::path& file,
                                               const WorkerLimits& limits,
                                               const OnAdvance& on_advance) {
-  auto peak = run_worker({options.worker_program, kWorkerCommand, print_job(job, options),
+  auto peak = run_worker({options.worker_program, kWorkerCommand, print_job(job, options, scales),
                           options.checkpoint.string(), options.qnn_library, file.string()},
                          limits, on_advance);
   if (!peak.ok()) return peak.status().with_context(job.file);

@@ -9,14 +9,16 @@ namespace qhx::forge {
 namespace {
 
 Status build(const ContextJob& job, const ForgeOptions& options, const hf::ModelConfig& config,
-             const WeightLoader& weights, const std::shared_ptr<qnn::Context>& context) {
+             const WeightLoader& weights, const ScalePlan& scales,
+             const std::shared_ptr<qnn::Context>& context) {
   switch (job.kind) {
     case ContextKind::kVision:
       return build_vision_encoder(context, config, weights, patch_grid(options, config),
-                                  options.target.htp)
+                                  options.target.htp, scales)
           .status();
     case ContextKind::kText:
-      return build_text_decoder(context, config, weights, text_spec(options, config)).status();
+      return build_text_decoder(context, config, weights, text_spec(options, config), scales)
+          .status();
     case ContextKind::kHead:
       return build_lm_head(context, config, weights, options.target.htp).status();
   }
@@ -73,13 +75,14 @@ double ContextWeights::of(ContextKind kind) const {
 
 Status write_context(const ContextJob& job, const ForgeOptions& options,
                      const hf::ModelConfig& config, const WeightLoader& weights,
-                     const std::shared_ptr<const qnn::Backend>& backend,
+                     const ScalePlan& scales, const std::shared_ptr<const qnn::Backend>& backend,
                      const std::filesystem::path& file) {
   AlignedBuffer binary;
   {
     QHX_ASSIGN_OR_RETURN(const std::shared_ptr<qnn::Context> context,
                          qnn::Context::create(backend, {.share_weights = job.share_weights}));
-    QHX_RETURN_IF_ERROR(build(job, options, config, weights, context).with_context(job.file));
+    QHX_RETURN_IF_ERROR(
+        build(job, options, config, weights, scales, context).with_context(job.file));
     QHX_ASSIGN_OR_RETURN(binary, context->serialize().with_context(job.file));
   }
   return write_file(file, binary.bytes());

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "forge/arch/scale_plan.h"
 #include "forge/arch/text_decoder.h"
 #include "forge/arch/weights.h"
 #include "forge/bundle/options.h"
@@ -46,7 +47,7 @@ struct ContextWeights {
 // context is gone before writing begins.
 Status write_context(const ContextJob& job, const ForgeOptions& options,
                      const hf::ModelConfig& config, const WeightLoader& weights,
-                     const std::shared_ptr<const qnn::Backend>& backend,
+                     const ScalePlan& scales, const std::shared_ptr<const qnn::Backend>& backend,
                      const std::filesystem::path& file);
 
 }  // namespace qhx::forge

@@ -62,6 +62,10 @@ struct ForgeOptions {
   bool pictures = true;         // a vision encoder, and a manifest for pictures and text
   bool emulation_twin = false;  // also files that the emulation on a PC can load
   FileNames files;
+  // Targets with 16-bit activations: measure them first, on the pictures and prompts of this folder
+  // and what it lacks from the built-in set.
+  bool measure = true;
+  std::filesystem::path calibrate;
   std::string name;            // of the model; empty: derived from its size
   bool force = false;          // replace a bundle that is there
   std::string qnn_library;     // path of the backend library
