@@ -39,7 +39,8 @@ struct Arguments {
   double memory_gb = 16;
   std::uint32_t finalize_timeout = 0;
   int threads = 0;
-  bool text_only = false, emulation_twin = false, no_calibrate = false, get_qnn = false;
+  bool text_only = false, emulation_twin = false, no_calibrate = false, prove = false,
+       get_qnn = false;
   bool force = false, json = false, quiet = false;
 };
 
@@ -78,6 +79,8 @@ Result<forge::ForgeOptions> make_options(const Arguments& from) {
   }
   if (from.text_only) to.pictures = false;
   to.emulation_twin = from.emulation_twin;
+  to.prove = from.prove;
+  to.judge_library = default_library();
   to.measure = !from.no_calibrate;
   to.calibrate = from.calibrate;
   to.name = from.name;
@@ -180,6 +183,10 @@ void add_forge_command(CLI::App& program, int& exit_code) {
       "that 16-bit floats hold them (default: a built-in picture and texts)");
   command->add_flag("--no-calibrate", a.no_calibrate,
                     "Hexagon targets: do not measure activations; saves minutes");
+  command->add_flag("--prove", a.prove,
+                    "Hexagon targets: before a binary is written, run its graphs once in the "
+                    "vendor's x86 emulation and compare them with the CPU library's; seconds for "
+                    "small models, hours for large ones");
   command->add_option(
       "--qnn-lib", a.qnn_library,
       "QNN backend library (default: libQhxCpu.so of this installation; for Hexagon "
@@ -216,6 +223,8 @@ void add_forge_worker_command(CLI::App& program, int& exit_code) {
   command->add_option("job", arguments->job)->required();
   command->add_option("checkpoint", arguments->checkpoint)->required();
   command->add_option("library", arguments->library)->required();
+  command->add_option("system_library", arguments->system_library)->required();
+  command->add_option("judge_library", arguments->judge_library)->required();
   command->add_option("file", arguments->file)->required();
   command->callback([arguments, &exit_code] { exit_code = forge::run_context_worker(*arguments); });
 }

@@ -24,7 +24,7 @@ Result<std::uint64_t> write_context_in_worker(const ContextJob& job, const Forge
 
 // What follows the command, in this order.
 struct WorkerArguments {
-  std::string job, checkpoint, library, file;
+  std::string job, checkpoint, library, system_library, judge_library, file;
 };
 
 // The worker's side: does the job and reports on descriptor kWorkerReports. Returns the exit code.

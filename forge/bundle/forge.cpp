@@ -13,6 +13,7 @@
 #include "forge/bundle/contexts.h"
 #include "forge/bundle/manifests.h"
 #include "forge/bundle/output_folder.h"
+#include "forge/bundle/proof.h"
 #include "forge/bundle/record.h"
 #include "forge/bundle/scales.h"
 #include "forge/bundle/special_tokens.h"
@@ -167,13 +168,28 @@ class Forge {
     return cost;
   }
 
+  // Of running a context's graphs in the library's emulation.
+  double proof_cost(const ContextJob& job) const {
+    if (!options_.prove) return 0;
+    double seconds = 0;
+    const double weights = weights_->of(job.kind);
+    if (job.kind == ContextKind::kText) {
+      for (const TextGraphSpec& graph : text_spec(options_, config_).graphs)
+        seconds += emulation_seconds(weights, graph.rows);
+    } else {
+      seconds = emulation_seconds(
+          weights, job.kind == ContextKind::kVision ? patch_grid(options_, config_).patches() : 1);
+    }
+    return seconds / kSecondsPerCost;
+  }
+
   void plan_work() {
     inputs_ = input_files(options_.checkpoint);
     if (measures_activations(options_))
       work_.plan("activation ranges", calibration_products(config_, calibration_) * kProductCost);
     work_.plan("tables", weights_->head * kTableCost);
     for (const ContextJob& job : jobs_)
-      work_.plan(job.stage, weights_->of(job.kind) * (1 + finish_cost(job)));
+      work_.plan(job.stage, weights_->of(job.kind) * (1 + finish_cost(job)) + proof_cost(job));
     const double bytes = static_cast<double>(total_bytes(inputs_)) + weights_->head * 2 +
                          stored_weights() * bytes_per_weight();
     work_.plan("checksums", bytes * kChecksumCost);
@@ -232,13 +248,15 @@ class Forge {
     const WeightLoader weights(
         *checkpoint_, options_.weights, options_.target.activation, pool_,
         [this](std::size_t elements) { return work_.advance(static_cast<double>(elements)); });
-    return write_context(job, options_, config_, weights, scales_.plan, backend_, file);
+    const GraphSource source{options_, config_, weights, scales_.plan};
+    QHX_ASSIGN_OR_RETURN(std::vector<qnn::Graph> graphs, build_graphs(job, source, backend_));
+    return write_context(job, source, std::move(graphs), *system_, file);
   }
 
   // While the library finalizes it says nothing: progress follows the clock, up to nearly the end.
   Status write_in_worker(const ContextJob& job, const fs::path& file) {
     const double weights = weights_->of(job.kind);
-    const double finish = weights * finish_cost(job);
+    const double finish = weights * finish_cost(job) + proof_cost(job);
     const double patience = std::max(kLeastPatience, finish * kSecondsPerCost * kPatience);
     const WorkerLimits limits{
         .memory_bytes = options_.memory_limit,
@@ -304,6 +322,7 @@ class Forge {
     QHX_RETURN_IF_ERROR(
         write(names_->text_manifest, make_text_manifest(options_, config_, *names_, facts_)));
     QHX_RETURN_IF_ERROR(work_.finish());
+    QHX_ASSIGN_OR_RETURN(record_.proofs, read_proof_notes(folder));
     record_.stages = work_.times();
     record_.peak_resident_bytes = std::max(peak_resident_bytes(), worker_peak_);
     return write_file(folder / names_->record,

@@ -386,6 +386,21 @@ TEST_F(DeviceBundle, RecordsActivationRanges) {
   EXPECT_GT(record["activations"]["tensors"]["image_embeds"]["max"].get<double>(), 0);
 }
 
+TEST_F(DeviceBundle, ItsGraphsAreSeenComputing) {
+  options_.prove = true;
+  options_.judge_library = std::getenv("QHX_CPU_LIB");
+  const auto report = forge_bundle(options_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto record = nlohmann::json::parse(*read_file(options_.output / "forge.json"));
+  const BundleNames names("", options_);
+  for (const auto& [file, graph] : {std::pair(names.vision, "vision"),
+                                    {names.llm, "prefill_8"},
+                                    {names.llm, "decode_1"},
+                                    {names.lmhead, "lmhead"}}) {
+    EXPECT_GE(record["proofs"][file][graph]["cosine"].get<double>(), 0.9999) << graph;
+  }
+}
+
 TEST_F(DeviceBundle, AWorkerThatTakesTooMuchMemoryIsAnError) {
   options_.memory_limit = 1'000'000;
   EXPECT_THAT(forge_bundle(options_).status().message(), HasSubstr("more memory than allowed"));

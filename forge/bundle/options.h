@@ -76,6 +76,10 @@ struct ForgeOptions {
   std::string worker_program;
   std::uint64_t memory_limit = 16'000'000'000;  // bytes, resident
   std::uint32_t finalize_timeout = 0;           // seconds; 0: by the size of the model
+  // Device targets: run every graph once before its binary is written, and compare it with that of
+  // the library `judge_library`, our CPU library.
+  bool prove = false;
+  std::string judge_library;
 };
 
 // Context rows that must be left for text next to one picture.

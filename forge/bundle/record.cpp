@@ -19,12 +19,17 @@ nlohmann::ordered_json describe_library(const qnn::BackendLibrary& library) {
 }
 
 nlohmann::ordered_json describe_options(const ForgeOptions& options, const std::string& model) {
-  return {
-      {"target", options.target.name},    {"soc_model", options.target.soc_model},
-      {"weights", name(options.weights)}, {"image", {options.image.width, options.image.height}},
-      {"ctx", options.context_rows},      {"prefill", prefill_rows(options)},
-      {"pictures", options.pictures},     {"emulation_twin", options.emulation_twin},
-      {"measure", options.measure},       {"name", model}};
+  return {{"target", options.target.name},
+          {"soc_model", options.target.soc_model},
+          {"weights", name(options.weights)},
+          {"image", {options.image.width, options.image.height}},
+          {"ctx", options.context_rows},
+          {"prefill", prefill_rows(options)},
+          {"pictures", options.pictures},
+          {"emulation_twin", options.emulation_twin},
+          {"measure", options.measure},
+          {"prove", options.prove},
+          {"name", model}};
 }
 
 // What changes when the file's content does.
@@ -59,6 +64,7 @@ std::string print_record(const ForgeOptions& options, const std::string& model,
   }
   json["seconds"] = tenths(total);
   json["peak_resident_bytes"] = record.peak_resident_bytes;
+  if (!record.proofs.is_null()) json["proofs"] = record.proofs;
   if (!record.activations.is_null()) json["activations"] = record.activations;
   return json.dump(2) + "\n";
 }
