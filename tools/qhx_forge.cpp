@@ -40,7 +40,7 @@ struct Arguments {
   std::uint32_t finalize_timeout = 0;
   int threads = 0;
   bool text_only = false, emulation_twin = false, no_calibrate = false, prove = false,
-       get_qnn = false;
+       no_dlbc = false, get_qnn = false;
   bool force = false, json = false, quiet = false;
 };
 
@@ -80,6 +80,7 @@ Result<forge::ForgeOptions> make_options(const Arguments& from) {
   if (from.text_only) to.pictures = false;
   to.emulation_twin = from.emulation_twin;
   to.prove = from.prove;
+  if (from.no_dlbc) to.target.htp.dlbc = false;
   to.judge_library = default_library();
   to.measure = !from.no_calibrate;
   to.calibrate = from.calibrate;
@@ -187,6 +188,9 @@ void add_forge_command(CLI::App& program, int& exit_code) {
                     "Hexagon targets: before a binary is written, run its graphs once in the "
                     "vendor's x86 emulation and compare them with the CPU library's; seconds for "
                     "small models, hours for large ones");
+  command->add_flag("--no-dlbc", a.no_dlbc,
+                    "Hexagon targets: do not compress activations that leave VTCM; the emulation "
+                    "of library 2.51 loses precision in some of them");
   command->add_option(
       "--qnn-lib", a.qnn_library,
       "QNN backend library (default: libQhxCpu.so of this installation; for Hexagon "

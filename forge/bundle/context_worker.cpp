@@ -23,19 +23,13 @@ struct Job {
 
 // All but paths, which are bytes and not text: they are arguments of their own.
 std::string print_job(const ContextJob& job, const ForgeOptions& options, const ScalePlan& scales) {
-  return json{{"kind", static_cast<int>(job.kind)},
-              {"name", job.file},
-              {"share_weights", job.share_weights},
-              {"target", options.target.name},
-              {"weights", name(options.weights)},
-              {"image", to_string(options.image)},
-              {"context_rows", options.context_rows},
-              {"prefill_rows", options.prefill_rows},
-              {"prefill", options.prefill},
-              {"pictures", options.pictures},
-              {"prove", options.prove},
-              {"scales", print_plan(scales)},
-              {"threads", options.threads}}
+  return json{{"kind", static_cast<int>(job.kind)},   {"name", job.file},
+              {"share_weights", job.share_weights},   {"target", options.target.name},
+              {"weights", name(options.weights)},     {"image", to_string(options.image)},
+              {"context_rows", options.context_rows}, {"prefill_rows", options.prefill_rows},
+              {"prefill", options.prefill},           {"pictures", options.pictures},
+              {"dlbc", options.target.htp.dlbc},      {"prove", options.prove},
+              {"scales", print_plan(scales)},         {"threads", options.threads}}
       .dump();
 }
 
@@ -59,6 +53,7 @@ Result<Job> parse_job(const WorkerArguments& arguments) {
   job.options.prefill_rows = from.at("prefill_rows").get<std::vector<std::uint32_t>>();
   job.options.prefill = from.at("prefill").get<bool>();
   job.options.pictures = from.at("pictures").get<bool>();
+  job.options.target.htp.dlbc = from.at("dlbc").get<bool>();
   job.options.prove = from.at("prove").get<bool>();
   job.scales = parse_plan(from.at("scales"));
   job.options.threads = from.at("threads").get<int>();

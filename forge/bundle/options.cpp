@@ -143,6 +143,8 @@ Status validate(const ForgeOptions& options, const hf::ModelConfig& config) {
                             " are 32-bit floats, which need no measuring; leave it out");
   if (!options.calibrate.empty() && !options.measure)
     return invalid_argument("--calibrate and --no-calibrate: give one of them");
+  if (!options.target.htp.dlbc && !options.target.device())
+    return invalid_argument("--no-dlbc: is for Hexagon targets");
   if (options.prove && !options.target.device())
     return invalid_argument("--prove: is for Hexagon targets; `qhx verify` proves CPU bundles");
   QHX_RETURN_IF_ERROR(validate_name(options.name));

@@ -28,6 +28,7 @@ nlohmann::ordered_json describe_options(const ForgeOptions& options, const std::
           {"pictures", options.pictures},
           {"emulation_twin", options.emulation_twin},
           {"measure", options.measure},
+          {"dlbc", options.target.device() && options.target.htp.dlbc},
           {"prove", options.prove},
           {"name", model}};
 }
