@@ -95,7 +95,7 @@ Result<std::string> system_library_beside(const std::string& backend) {
   std::error_code error;
   if (fs::exists(path, error)) return path.string();
   return not_found(path.string() + ": not found beside " + fs::path(backend).filename().string() +
-                   "; give --system-lib");
+                   "; name the system library as well");
 }
 
 }  // namespace qhx::qnn
