@@ -34,12 +34,13 @@ constexpr const char* kFooter =
 
 // What is not given stays as the preset, or without one the default, has it.
 struct Arguments {
-  std::string checkpoint, output, name, qnn_library, system_library;
+  std::string checkpoint, output, name, calibrate, qnn_library, system_library;
   std::optional<std::string> preset, target, weights, image, context_rows, prefill_rows;
   double memory_gb = 16;
   std::uint32_t finalize_timeout = 0;
   int threads = 0;
-  bool text_only = false, emulation_twin = false, get_qnn = false;
+  bool text_only = false, emulation_twin = false, no_calibrate = false, prove = false,
+       get_qnn = false;
   bool force = false, json = false, quiet = false;
 };
 
@@ -78,6 +79,10 @@ Result<forge::ForgeOptions> make_options(const Arguments& from) {
   }
   if (from.text_only) to.pictures = false;
   to.emulation_twin = from.emulation_twin;
+  to.prove = from.prove;
+  to.judge_library = default_library();
+  to.measure = !from.no_calibrate;
+  to.calibrate = from.calibrate;
   to.name = from.name;
   to.force = from.force;
   to.threads = from.threads;
@@ -101,6 +106,7 @@ void print_json(const forge::ForgeReport& report, double seconds) {
   json["seconds"] = seconds;
   for (const forge::StageTime& stage : report.stages) json["stages"][stage.name] = stage.seconds;
   json["peak_resident_bytes"] = report.peak_resident_bytes;
+  json["warnings"] = report.warnings;
   // File names may be any bytes.
   std::puts(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
@@ -129,6 +135,8 @@ Status run(const Arguments& arguments) {
   if (!report.ok()) return report.status();
   double seconds = 0;
   for (const forge::StageTime& stage : report->stages) seconds += stage.seconds;
+  for (const std::string& warning : report->warnings)
+    std::fprintf(stderr, "qhx: warning: %s\n", warning.c_str());
   arguments.json ? print_json(*report, seconds) : print_text(*report, seconds);
   return {};
 }
@@ -170,6 +178,16 @@ void add_forge_command(CLI::App& program, int& exit_code) {
                     "Hexagon targets: also write the text decoder in a form that the vendor's x86 "
                     "library can load, to run the bundle on this PC");
   command->add_option(
+      "--calibrate", a.calibrate,
+      "Hexagon targets: folder of your pictures and prompts (.txt) to measure activations on, so "
+      "that 16-bit floats hold them (default: a built-in picture and texts)");
+  command->add_flag("--no-calibrate", a.no_calibrate,
+                    "Hexagon targets: do not measure activations; saves minutes");
+  command->add_flag("--prove", a.prove,
+                    "Hexagon targets: before a binary is written, run its graphs once in the "
+                    "vendor's x86 emulation and compare them with the CPU library's; seconds for "
+                    "small models, hours for large ones");
+  command->add_option(
       "--qnn-lib", a.qnn_library,
       "QNN backend library (default: libQhxCpu.so of this installation; for Hexagon "
       "targets the vendor's, looked for in $QHX_QNN_DIR, $QNN_SDK_ROOT and the "
@@ -205,6 +223,8 @@ void add_forge_worker_command(CLI::App& program, int& exit_code) {
   command->add_option("job", arguments->job)->required();
   command->add_option("checkpoint", arguments->checkpoint)->required();
   command->add_option("library", arguments->library)->required();
+  command->add_option("system_library", arguments->system_library)->required();
+  command->add_option("judge_library", arguments->judge_library)->required();
   command->add_option("file", arguments->file)->required();
   command->callback([arguments, &exit_code] { exit_code = forge::run_context_worker(*arguments); });
 }

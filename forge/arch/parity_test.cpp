@@ -12,9 +12,9 @@
 #include <random>
 
 #include "base/f16.h"
-#include "forge/arch/graph_runner.h"
 #include "forge/arch/lm_head.h"
 #include "forge/arch/text_decoder.h"
+#include "forge/arch/text_graph_runner.h"
 #include "forge/arch/vision_encoder.h"
 #include "qnn/backend.h"
 #include "random_checkpoint.h"

@@ -4,7 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "forge/bundle/proof.h"
 #include "forge/bundle/record.h"
+#include "forge/ranges/record.h"
 #include "qnn/backend.h"
 
 namespace qhx::forge {
@@ -15,11 +17,12 @@ using nlohmann::json;
 struct Job {
   ContextJob context;
   ForgeOptions options;
+  ScalePlan scales;
   std::filesystem::path file;
 };
 
 // All but paths, which are bytes and not text: they are arguments of their own.
-std::string print_job(const ContextJob& job, const ForgeOptions& options) {
+std::string print_job(const ContextJob& job, const ForgeOptions& options, const ScalePlan& scales) {
   return json{{"kind", static_cast<int>(job.kind)},
               {"name", job.file},
               {"share_weights", job.share_weights},
@@ -30,6 +33,8 @@ std::string print_job(const ContextJob& job, const ForgeOptions& options) {
               {"prefill_rows", options.prefill_rows},
               {"prefill", options.prefill},
               {"pictures", options.pictures},
+              {"prove", options.prove},
+              {"scales", print_plan(scales)},
               {"threads", options.threads}}
       .dump();
 }
@@ -44,6 +49,8 @@ Result<Job> parse_job(const WorkerArguments& arguments) {
   job.file = arguments.file;
   job.options.checkpoint = arguments.checkpoint;
   job.options.qnn_library = arguments.library;
+  job.options.system_library = arguments.system_library;
+  job.options.judge_library = arguments.judge_library;
   QHX_ASSIGN_OR_RETURN(job.options.target, parse_target(from.at("target").get<std::string>()));
   QHX_ASSIGN_OR_RETURN(job.options.weights,
                        parse_weight_format(from.at("weights").get<std::string>()));
@@ -52,6 +59,8 @@ Result<Job> parse_job(const WorkerArguments& arguments) {
   job.options.prefill_rows = from.at("prefill_rows").get<std::vector<std::uint32_t>>();
   job.options.prefill = from.at("prefill").get<bool>();
   job.options.pictures = from.at("pictures").get<bool>();
+  job.options.prove = from.at("prove").get<bool>();
+  job.scales = parse_plan(from.at("scales"));
   job.options.threads = from.at("threads").get<int>();
   return job;
 }
@@ -62,23 +71,51 @@ void report(const WorkerReport& report) {
   [[maybe_unused]] const ssize_t written = ::write(kWorkerReports, line.data(), line.size());
 }
 
+Result<std::shared_ptr<const qnn::Backend>> open_backend(const std::string& file,
+                                                         std::uint32_t soc_model, int threads) {
+  QHX_ASSIGN_OR_RETURN(auto library, qnn::BackendLibrary::open(file));
+  return qnn::Backend::create(std::move(library),
+                              {.soc_model = soc_model, .threads = threads, .kernel_target = {}});
+}
+
+// What the CPU library makes of the same graphs. They are gone when this returns: a model need not
+// fit into memory twice.
+Result<Trials> judge(const ContextJob& job, const GraphSource& source,
+                     const hf::Checkpoint& checkpoint) {
+  QHX_ASSIGN_OR_RETURN(const auto backend,
+                       open_backend(source.options.judge_library, 0, source.options.threads));
+  QHX_ASSIGN_OR_RETURN(const std::vector<qnn::Graph> graphs, build_graphs(job, source, backend));
+  return run_trials(graphs, source.config, checkpoint);
+}
+
 Status do_job(const Job& job) {
   const ForgeOptions& options = job.options;
   QHX_ASSIGN_OR_RETURN(const hf::ModelConfig config, hf::load_config(options.checkpoint));
   QHX_ASSIGN_OR_RETURN(const hf::Checkpoint checkpoint, hf::Checkpoint::open(options.checkpoint));
-  QHX_ASSIGN_OR_RETURN(auto library, qnn::BackendLibrary::open(options.qnn_library));
-  QHX_ASSIGN_OR_RETURN(
-      const auto backend,
-      qnn::Backend::create(std::move(library), {.soc_model = options.target.soc_model,
-                                                .threads = options.threads,
-                                                .kernel_target = {}}));
   ThreadPool pool(options.threads);
+  Trials trials;
+  if (options.prove) {
+    const WeightLoader weights(checkpoint, options.weights, options.target.activation, pool,
+                               [](std::size_t) { return Status(); });
+    QHX_ASSIGN_OR_RETURN(trials,
+                         judge(job.context, {options, config, weights, job.scales}, checkpoint));
+  }
   const WeightLoader weights(checkpoint, options.weights, options.target.activation, pool,
                              [](std::size_t elements) {
                                report({.amount = static_cast<double>(elements), .error = {}});
                                return Status();
                              });
-  return write_context(job.context, options, config, weights, backend, job.file);
+  const GraphSource source{options, config, weights, job.scales};
+  QHX_ASSIGN_OR_RETURN(const auto system, qnn::SystemLibrary::open(options.system_library));
+  QHX_ASSIGN_OR_RETURN(const auto backend, open_backend(options.qnn_library,
+                                                        options.target.soc_model, options.threads));
+  QHX_ASSIGN_OR_RETURN(std::vector<qnn::Graph> graphs, build_graphs(job.context, source, backend));
+  if (options.prove) {
+    auto proofs = prove(graphs, trials);
+    if (!proofs.ok()) return proofs.status().with_context(job.context.file);
+    QHX_RETURN_IF_ERROR(write_proof_note(job.file, *proofs));
+  }
+  return write_context(job.context, source, std::move(graphs), *system, job.file);
 }
 
 Status run_job(const WorkerArguments& arguments) {
@@ -95,11 +132,13 @@ Status run_job(const WorkerArguments& arguments) {
 }  // namespace
 
 Result<std::uint64_t> write_context_in_worker(const ContextJob& job, const ForgeOptions& options,
+                                              const ScalePlan& scales,
                                               const std::filesystem::path& file,
                                               const WorkerLimits& limits,
                                               const OnAdvance& on_advance) {
-  auto peak = run_worker({options.worker_program, kWorkerCommand, print_job(job, options),
-                          options.checkpoint.string(), options.qnn_library, file.string()},
+  auto peak = run_worker({options.worker_program, kWorkerCommand, print_job(job, options, scales),
+                          options.checkpoint.string(), options.qnn_library, options.system_library,
+                          options.judge_library, file.string()},
                          limits, on_advance);
   if (!peak.ok()) return peak.status().with_context(job.file);
   return peak;

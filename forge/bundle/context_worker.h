@@ -14,16 +14,17 @@ namespace qhx::forge {
 // The command of options.worker_program that calls run_context_worker().
 inline constexpr const char* kWorkerCommand = "forge-context";
 
-// write_context() in a worker. `on_advance` gets elements of weights given to the library, and some
-// times a second 0. Returns the worker's peak resident memory.
+// write_context() in a worker, with the same arguments. `on_advance` gets elements of weights given
+// to the library, and some times a second 0. Returns the worker's peak resident memory.
 Result<std::uint64_t> write_context_in_worker(const ContextJob& job, const ForgeOptions& options,
+                                              const ScalePlan& scales,
                                               const std::filesystem::path& file,
                                               const WorkerLimits& limits,
                                               const OnAdvance& on_advance);
 
 // What follows the command, in this order.
 struct WorkerArguments {
-  std::string job, checkpoint, library, file;
+  std::string job, checkpoint, library, system_library, judge_library, file;
 };
 
 // The worker's side: does the job and reports on descriptor kWorkerReports. Returns the exit code.

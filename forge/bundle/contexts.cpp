@@ -2,23 +2,32 @@
 
 #include "base/file.h"
 #include "forge/arch/lm_head.h"
+#include "forge/bundle/preparation.h"
 #include "forge/bundle/text_graphs.h"
 #include "qnn/context.h"
 
 namespace qhx::forge {
 namespace {
 
-Status build(const ContextJob& job, const ForgeOptions& options, const hf::ModelConfig& config,
-             const WeightLoader& weights, const std::shared_ptr<qnn::Context>& context) {
+Result<std::vector<qnn::Graph>> only(Result<qnn::Graph> graph) {
+  if (!graph.ok()) return graph.status();
+  std::vector<qnn::Graph> graphs;
+  graphs.push_back(*std::move(graph));
+  return graphs;
+}
+
+Result<std::vector<qnn::Graph>> build(const ContextJob& job, const GraphSource& from,
+                                      const std::shared_ptr<qnn::Context>& context) {
+  const qnn::HtpGraphOptions& htp = from.options.target.htp;
   switch (job.kind) {
     case ContextKind::kVision:
-      return build_vision_encoder(context, config, weights, patch_grid(options, config),
-                                  options.target.htp)
-          .status();
+      return only(build_vision_encoder(context, from.config, from.weights,
+                                       patch_grid(from.options, from.config), htp, from.scales));
     case ContextKind::kText:
-      return build_text_decoder(context, config, weights, text_spec(options, config)).status();
+      return build_text_decoder(context, from.config, from.weights,
+                                text_spec(from.options, from.config), from.scales);
     case ContextKind::kHead:
-      return build_lm_head(context, config, weights, options.target.htp).status();
+      return only(build_lm_head(context, from.config, from.weights, htp));
   }
   QHX_CHECK(false);
 }
@@ -71,17 +80,25 @@ double ContextWeights::of(ContextKind kind) const {
   QHX_CHECK(false);
 }
 
-Status write_context(const ContextJob& job, const ForgeOptions& options,
-                     const hf::ModelConfig& config, const WeightLoader& weights,
-                     const std::shared_ptr<const qnn::Backend>& backend,
+Result<std::vector<qnn::Graph>> build_graphs(const ContextJob& job, const GraphSource& source,
+                                             const std::shared_ptr<const qnn::Backend>& backend) {
+  QHX_ASSIGN_OR_RETURN(const std::shared_ptr<qnn::Context> context,
+                       qnn::Context::create(backend, {.share_weights = job.share_weights}));
+  auto graphs = build(job, source, context);
+  if (!graphs.ok()) return graphs.status().with_context(job.file);
+  return graphs;
+}
+
+Status write_context(const ContextJob& job, const GraphSource& source,
+                     std::vector<qnn::Graph> graphs, const qnn::SystemLibrary& system,
                      const std::filesystem::path& file) {
-  AlignedBuffer binary;
-  {
-    QHX_ASSIGN_OR_RETURN(const std::shared_ptr<qnn::Context> context,
-                         qnn::Context::create(backend, {.share_weights = job.share_weights}));
-    QHX_RETURN_IF_ERROR(build(job, options, config, weights, context).with_context(job.file));
-    QHX_ASSIGN_OR_RETURN(binary, context->serialize().with_context(job.file));
-  }
+  QHX_ASSIGN_OR_RETURN(const AlignedBuffer binary,
+                       graphs.front().context()->serialize().with_context(job.file));
+  graphs.clear();
+  const auto info = qnn::read_binary_info(system, binary.bytes());
+  if (!info.ok()) return info.status().with_context(job.file);
+  QHX_RETURN_IF_ERROR(
+      check_preparation(job, source.options, source.config, *info).with_context(job.file));
   return write_file(file, binary.bytes());
 }
 

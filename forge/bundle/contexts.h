@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "forge/arch/scale_plan.h"
 #include "forge/arch/text_decoder.h"
 #include "forge/arch/weights.h"
 #include "forge/bundle/options.h"
@@ -42,11 +43,22 @@ struct ContextWeights {
   double of(ContextKind kind) const;
 };
 
-// Builds the graphs in memory, finalizes them, and writes `file`, complete or not at all. The
-// context is gone before writing begins.
-Status write_context(const ContextJob& job, const ForgeOptions& options,
-                     const hf::ModelConfig& config, const WeightLoader& weights,
-                     const std::shared_ptr<const qnn::Backend>& backend,
+// Where the graphs of a context come from.
+struct GraphSource {
+  const ForgeOptions& options;
+  const hf::ModelConfig& config;
+  const WeightLoader& weights;
+  const ScalePlan& scales;
+};
+
+// Builds and finalizes the job's graphs.
+Result<std::vector<qnn::Graph>> build_graphs(const ContextJob& job, const GraphSource& source,
+                                             const std::shared_ptr<const qnn::Backend>& backend);
+
+// Serializes the graphs, checks what the library made of them, and writes `file`, complete or not
+// at all. The context is gone before writing begins.
+Status write_context(const ContextJob& job, const GraphSource& source,
+                     std::vector<qnn::Graph> graphs, const qnn::SystemLibrary& system,
                      const std::filesystem::path& file);
 
 }  // namespace qhx::forge

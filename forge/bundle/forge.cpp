@@ -13,7 +13,9 @@
 #include "forge/bundle/contexts.h"
 #include "forge/bundle/manifests.h"
 #include "forge/bundle/output_folder.h"
+#include "forge/bundle/proof.h"
 #include "forge/bundle/record.h"
+#include "forge/bundle/scales.h"
 #include "forge/bundle/special_tokens.h"
 #include "forge/bundle/tables.h"
 #include "forge/hf/config.h"
@@ -31,6 +33,8 @@ constexpr double kTableCost = 0.8;
 constexpr double kChecksumCost = 0.15;
 // The same for the vendor's library, by graph: with several rows, with one row, and the lm-head.
 constexpr double kDeviceRowsCost = 17.0, kDeviceRowCost = 7.0, kDeviceHeadCost = 3.0;
+// Of measuring activations, a product of two numbers.
+constexpr double kProductCost = 0.05;
 constexpr double kSecondsPerCost = 1e-8;
 // A finalize that takes longer than this many times its expected time will not end.
 constexpr double kPatience = 15.0;
@@ -70,6 +74,7 @@ class Forge {
     QHX_RETURN_IF_ERROR(check_disk_space());
     plan_work();
     QHX_ASSIGN_OR_RETURN(OutputFolder folder, open_output());
+    QHX_RETURN_IF_ERROR(choose_scales(folder.path()));
     QHX_RETURN_IF_ERROR(write_tables(folder.path()));
     QHX_RETURN_IF_ERROR(write_graphs(folder.path()));
     QHX_RETURN_IF_ERROR(write_checksums(folder.path()));
@@ -88,6 +93,10 @@ class Forge {
     names_.emplace(facts_.model, options_);
     jobs_ = context_jobs(options_, *names_);
     QHX_RETURN_IF_ERROR(read_tokenizer());
+    if (measures_activations(options_) && options_.measure) {
+      QHX_ASSIGN_OR_RETURN(calibration_,
+                           calibration_set(options_, config_, tokenizer_, facts_.chat));
+    }
     QHX_ASSIGN_OR_RETURN(hf::Checkpoint checkpoint, hf::Checkpoint::open(options_.checkpoint));
     checkpoint_.emplace(std::move(checkpoint));
     QHX_RETURN_IF_ERROR(hf::validate_tensors(config_, *checkpoint_));
@@ -159,14 +168,46 @@ class Forge {
     return cost;
   }
 
+  // Of running a context's graphs in the library's emulation.
+  double proof_cost(const ContextJob& job) const {
+    if (!options_.prove) return 0;
+    double seconds = 0;
+    const double weights = weights_->of(job.kind);
+    if (job.kind == ContextKind::kText) {
+      for (const TextGraphSpec& graph : text_spec(options_, config_).graphs)
+        seconds += emulation_seconds(weights, graph.rows);
+    } else {
+      seconds = emulation_seconds(
+          weights, job.kind == ContextKind::kVision ? patch_grid(options_, config_).patches() : 1);
+    }
+    return seconds / kSecondsPerCost;
+  }
+
   void plan_work() {
     inputs_ = input_files(options_.checkpoint);
+    if (measures_activations(options_))
+      work_.plan("activation ranges", calibration_products(config_, calibration_) * kProductCost);
     work_.plan("tables", weights_->head * kTableCost);
     for (const ContextJob& job : jobs_)
-      work_.plan(job.stage, weights_->of(job.kind) * (1 + finish_cost(job)));
+      work_.plan(job.stage, weights_->of(job.kind) * (1 + finish_cost(job)) + proof_cost(job));
     const double bytes = static_cast<double>(total_bytes(inputs_)) + weights_->head * 2 +
                          stored_weights() * bytes_per_weight();
     work_.plan("checksums", bytes * kChecksumCost);
+  }
+
+  Status choose_scales(const fs::path& folder) {
+    if (!measures_activations(options_)) return {};
+    QHX_RETURN_IF_ERROR(work_.begin_next());
+    const double cost = calibration_products(config_, calibration_) * kProductCost;
+    double told = 0;
+    QHX_ASSIGN_OR_RETURN(
+        scales_,
+        find_scales(options_, config_, *checkpoint_, calibration_, folder, pool_,
+                    [&](double fraction) {
+                      return work_.advance((fraction - std::exchange(told, fraction)) * cost);
+                    }));
+    record_.activations = scales_.record;
+    return {};
   }
 
   Status write_tables(const fs::path& folder) {
@@ -207,13 +248,15 @@ class Forge {
     const WeightLoader weights(
         *checkpoint_, options_.weights, options_.target.activation, pool_,
         [this](std::size_t elements) { return work_.advance(static_cast<double>(elements)); });
-    return write_context(job, options_, config_, weights, backend_, file);
+    const GraphSource source{options_, config_, weights, scales_.plan};
+    QHX_ASSIGN_OR_RETURN(std::vector<qnn::Graph> graphs, build_graphs(job, source, backend_));
+    return write_context(job, source, std::move(graphs), *system_, file);
   }
 
   // While the library finalizes it says nothing: progress follows the clock, up to nearly the end.
   Status write_in_worker(const ContextJob& job, const fs::path& file) {
     const double weights = weights_->of(job.kind);
-    const double finish = weights * finish_cost(job);
+    const double finish = weights * finish_cost(job) + proof_cost(job);
     const double patience = std::max(kLeastPatience, finish * kSecondsPerCost * kPatience);
     const WorkerLimits limits{
         .memory_bytes = options_.memory_limit,
@@ -222,18 +265,18 @@ class Forge {
                                             : static_cast<std::uint32_t>(patience))};
     double loaded = 0, shown = 0;
     auto last = std::chrono::steady_clock::now();
-    QHX_ASSIGN_OR_RETURN(const std::uint64_t peak,
-                         write_context_in_worker(job, options_, file, limits, [&](double amount) {
-                           const auto now = std::chrono::steady_clock::now();
-                           const std::chrono::duration<double> passed =
-                               now - std::exchange(last, now);
-                           loaded += amount;
-                           if (loaded < weights) return work_.advance(amount);
-                           const double step = std::min(passed.count() / kSecondsPerCost,
-                                                        (finish * 0.95 - shown) * 0.1);
-                           shown += step;
-                           return work_.advance(amount + std::max(step, 0.0));
-                         }));
+    QHX_ASSIGN_OR_RETURN(
+        const std::uint64_t peak,
+        write_context_in_worker(job, options_, scales_.plan, file, limits, [&](double amount) {
+          const auto now = std::chrono::steady_clock::now();
+          const std::chrono::duration<double> passed = now - std::exchange(last, now);
+          loaded += amount;
+          if (loaded < weights) return work_.advance(amount);
+          const double step =
+              std::min(passed.count() / kSecondsPerCost, (finish * 0.95 - shown) * 0.1);
+          shown += step;
+          return work_.advance(amount + std::max(step, 0.0));
+        }));
     worker_peak_ = std::max(worker_peak_, peak);
     return {};
   }
@@ -242,7 +285,8 @@ class Forge {
   Status write_checksums(const fs::path& folder) {
     QHX_RETURN_IF_ERROR(work_.begin_next());
     std::vector<fs::path> files = inputs_;
-    for (const auto& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
+    const std::vector<fs::path> made = bundle_files(folder);
+    files.insert(files.end(), made.begin(), made.end());
     std::mutex mutex;
     Status status;
     pool_.run(files.size(), [&](std::size_t i) {
@@ -278,6 +322,7 @@ class Forge {
     QHX_RETURN_IF_ERROR(
         write(names_->text_manifest, make_text_manifest(options_, config_, *names_, facts_)));
     QHX_RETURN_IF_ERROR(work_.finish());
+    QHX_ASSIGN_OR_RETURN(record_.proofs, read_proof_notes(folder));
     record_.stages = work_.times();
     record_.peak_resident_bytes = std::max(peak_resident_bytes(), worker_peak_);
     return write_file(folder / names_->record,
@@ -290,7 +335,8 @@ class Forge {
     report.bundle = options_.output;
     if (options_.pictures) report.manifests.push_back(names_->vlm_manifest);
     report.manifests.push_back(names_->text_manifest);
-    for (const auto& entry : fs::directory_iterator(folder)) report.bytes += entry.file_size();
+    report.bytes = total_bytes(bundle_files(folder));
+    report.warnings = scales_.warnings;
     report.stages = work_.times();
     report.peak_resident_bytes = std::max(peak_resident_bytes(), worker_peak_);
     return report;
@@ -303,6 +349,8 @@ class Forge {
   std::string tokenizer_;  // tokenizer.json
   std::optional<BundleNames> names_;
   std::vector<ContextJob> jobs_;
+  CalibrationSet calibration_;
+  ActivationScales scales_;
   std::optional<ContextWeights> weights_;
   std::uint64_t worker_peak_ = 0;
   std::optional<hf::Checkpoint> checkpoint_;

@@ -20,6 +20,7 @@ struct ForgeReport {
   std::uint64_t bytes = 0;             // of all files
   std::vector<StageTime> stages;
   std::uint64_t peak_resident_bytes = 0;
+  std::vector<std::string> warnings;  // sentences: what a user should know of the finished bundle
 };
 
 // Everything that can be checked before work begins is checked first; a failure or a stop leaves

@@ -4,10 +4,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include "base/f16.h"
 #include "base/file.h"
@@ -342,6 +347,58 @@ TEST_F(DeviceBundle, IsTakenUpAgainWhereItWasBrokenOff) {
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(fs::last_write_time(options_.output / names.vision), made) << "was made again";
   EXPECT_FALSE(fs::exists(partial));
+}
+
+TEST_F(DeviceBundle, GoesOnAfterItWasKilled) {
+  const fs::path partial = options_.output.string() + ".partial";
+  const BundleNames names("", options_);
+  const pid_t forge = ::fork();
+  if (forge == 0) {
+    ::execl(options_.worker_program.c_str(), "qhx", "forge", options_.checkpoint.c_str(), "-o",
+            options_.output.c_str(), "--target", "v79", "--image", "64", "--ctx", "64", "--prefill",
+            "8", "--qnn-lib", options_.qnn_library.c_str(), "-q", nullptr);
+    ::_exit(127);
+  }
+  while (!fs::exists(partial / names.vision) && ::waitpid(forge, nullptr, WNOHANG) == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  ::kill(forge, SIGKILL);
+  ::waitpid(forge, nullptr, 0);
+  ASSERT_FALSE(fs::exists(options_.output)) << "was done before it was killed";
+  ASSERT_TRUE(fs::exists(partial / names.vision));
+  const auto made = fs::last_write_time(partial / names.vision);
+  const auto report = forge_bundle(options_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(fs::last_write_time(options_.output / names.vision), made) << "was made again";
+  EXPECT_THAT(folder_.names(), ElementsAre("bundle", "hf"));
+}
+
+TEST_F(DeviceBundle, RecordsActivationRanges) {
+  options_.measure = false;
+  const auto unmeasured = forge_bundle(options_);
+  ASSERT_TRUE(unmeasured.ok()) << unmeasured.status();
+  EXPECT_THAT(unmeasured->warnings, ElementsAre(HasSubstr("--no-calibrate")));
+  options_.measure = options_.force = true;
+  const auto report = forge_bundle(options_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(report->warnings, ::testing::IsEmpty());
+  const auto record = nlohmann::json::parse(*read_file(options_.output / "forge.json"));
+  EXPECT_THAT(record["activations"]["inputs"].get<std::string>(), HasSubstr("1 picture"));
+  EXPECT_GT(record["activations"]["tensors"]["image_embeds"]["max"].get<double>(), 0);
+}
+
+TEST_F(DeviceBundle, ItsGraphsAreSeenComputing) {
+  options_.prove = true;
+  options_.judge_library = std::getenv("QHX_CPU_LIB");
+  const auto report = forge_bundle(options_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto record = nlohmann::json::parse(*read_file(options_.output / "forge.json"));
+  const BundleNames names("", options_);
+  for (const auto& [file, graph] : {std::pair(names.vision, "vision"),
+                                    {names.llm, "prefill_8"},
+                                    {names.llm, "decode_1"},
+                                    {names.lmhead, "lmhead"}}) {
+    EXPECT_GE(record["proofs"][file][graph]["cosine"].get<double>(), 0.9999) << graph;
+  }
 }
 
 TEST_F(DeviceBundle, AWorkerThatTakesTooMuchMemoryIsAnError) {

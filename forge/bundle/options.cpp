@@ -138,6 +138,13 @@ std::string to_string(ImageSize size) {
 Status validate(const ForgeOptions& options, const hf::ModelConfig& config) {
   if (options.pictures && !options.prefill)
     return invalid_argument("--prefill 0: pictures need a prefill graph; add --text-only");
+  if (!options.calibrate.empty() && options.target.activation != QNN_DATATYPE_FLOAT_16)
+    return invalid_argument("--calibrate: activations of target " + options.target.name +
+                            " are 32-bit floats, which need no measuring; leave it out");
+  if (!options.calibrate.empty() && !options.measure)
+    return invalid_argument("--calibrate and --no-calibrate: give one of them");
+  if (options.prove && !options.target.device())
+    return invalid_argument("--prove: is for Hexagon targets; `qhx verify` proves CPU bundles");
   QHX_RETURN_IF_ERROR(validate_name(options.name));
   QHX_RETURN_IF_ERROR(validate_image(options.image, config.vision));
   return validate_context(options, config);

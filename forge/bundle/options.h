@@ -62,6 +62,10 @@ struct ForgeOptions {
   bool pictures = true;         // a vision encoder, and a manifest for pictures and text
   bool emulation_twin = false;  // also files that the emulation on a PC can load
   FileNames files;
+  // Targets with 16-bit activations: measure them first, on the pictures and prompts of this folder
+  // and what it lacks from the built-in set.
+  bool measure = true;
+  std::filesystem::path calibrate;
   std::string name;            // of the model; empty: derived from its size
   bool force = false;          // replace a bundle that is there
   std::string qnn_library;     // path of the backend library
@@ -72,6 +76,10 @@ struct ForgeOptions {
   std::string worker_program;
   std::uint64_t memory_limit = 16'000'000'000;  // bytes, resident
   std::uint32_t finalize_timeout = 0;           // seconds; 0: by the size of the model
+  // Device targets: run every graph once before its binary is written, and compare it with that of
+  // the library `judge_library`, our CPU library.
+  bool prove = false;
+  std::string judge_library;
 };
 
 // Context rows that must be left for text next to one picture.

@@ -123,6 +123,19 @@ TEST(Validate, KnowsTheLimits) {
   }
 }
 
+TEST(Options, MeasuringIsFor16BitActivations) {
+  const hf::ModelConfig config = config_of(make_config({}));
+  ForgeOptions options;
+  options.image = {64, 64};
+  options.calibrate = "pictures";
+  options.target = *parse_target("cpu");
+  EXPECT_THAT(validate(options, config).message(), HasSubstr("target cpu"));
+  options.target = *parse_target("v79");
+  EXPECT_TRUE(validate(options, config).ok());
+  options.measure = false;
+  EXPECT_THAT(validate(options, config).message(), HasSubstr("--no-calibrate"));
+}
+
 TEST(ModelName, ComesFromTheSize) {
   EXPECT_EQ(model_name(config_of(make_config({}))), "qwen3vl-1m");
   for (const char* size : {"2b", "4b"}) {

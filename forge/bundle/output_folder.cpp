@@ -39,7 +39,9 @@ fs::path nearest_existing(fs::path path) {
   return path;
 }
 
-constexpr const char* kKeyFile = ".forge-key";
+const std::string kKeyFile = std::string(kNotePrefix) + "key";
+
+bool is_note(const fs::path& file) { return file.filename().string().starts_with(kNotePrefix); }
 
 // An exclusive lock on a folder or file that ends with the process, or -1 if another holds it.
 int lock_path(const fs::path& path) {
@@ -82,6 +84,14 @@ void sync_folder(const fs::path& folder) {
 }
 
 }  // namespace
+
+std::vector<fs::path> bundle_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (!is_note(entry.path())) files.push_back(entry.path());
+  }
+  return files;
+}
 
 Status check_output(const fs::path& folder, bool replace) {
   if (folder.empty()) return invalid_argument("output folder: no name given");
@@ -175,7 +185,9 @@ Result<OutputFolder> OutputFolder::resume(const fs::path& folder, bool replace,
 Status OutputFolder::commit() {
   const std::lock_guard guard(unfinished_mutex);
   std::error_code error;
-  fs::remove(temporary_ / kKeyFile, error);
+  for (const auto& entry : fs::directory_iterator(temporary_, error)) {
+    if (is_note(entry.path())) fs::remove(entry.path(), error);
+  }
   sync_folder(temporary_);
   const bool swap = replace_ && fs::exists(fs::symlink_status(final_, error));
   // Exchanging the two names is one step: there is no moment without a bundle.

@@ -3,10 +3,17 @@
 
 #include <filesystem>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 
 namespace qhx::forge {
+
+// Files of an unfinished folder that begin so are notes for the run that takes it up: commit()
+// removes them.
+inline constexpr std::string_view kNotePrefix = ".forge-";
+// The folder's files without notes.
+std::vector<std::filesystem::path> bundle_files(const std::filesystem::path& folder);
 
 // What would stop an OutputFolder from being created here; creates nothing. With `replace` an empty
 // folder or a bundle (a folder with forge.json) may be there, nothing else: a slip of the hand must

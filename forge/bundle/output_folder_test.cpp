@@ -149,6 +149,22 @@ TEST_F(Output, AnotherRunMayHaveFinishedFirst) {
   EXPECT_EQ(second->commit().code(), StatusCode::kIo);
 }
 
+TEST_F(Output, NotesOfUnfinishedWorkStayOutOfTheBundle) {
+  const std::string note = std::string(kNotePrefix) + "x";
+  {
+    auto output = OutputFolder::resume(out_, false, "key");
+    ASSERT_TRUE(output.ok()) << output.status();
+    put(output->path() / note, "of the first run");
+    put(output->path() / "a", "1");
+  }
+  auto output = OutputFolder::resume(out_, false, "key");
+  ASSERT_TRUE(output.ok()) << output.status();
+  EXPECT_TRUE(fs::exists(output->path() / note));
+  EXPECT_THAT(bundle_files(output->path()), ElementsAre(output->path() / "a"));
+  ASSERT_TRUE(output->commit().ok());
+  EXPECT_THAT(names_in(out_), ElementsAre("a"));
+}
+
 TEST_F(Output, ParentsAreMade) {
   auto output = OutputFolder::create(folder_.path() / "a" / "b" / "c", false);
   ASSERT_TRUE(output.ok()) << output.status();

@@ -9,6 +9,8 @@
 namespace qhx::forge {
 namespace {
 
+namespace fs = std::filesystem;
+
 nlohmann::ordered_json describe_library(const qnn::BackendLibrary& library) {
   return {{"file", std::filesystem::path(library.path()).filename().string()},
           {"provider", library.provider()},
@@ -25,7 +27,15 @@ nlohmann::ordered_json describe_options(const ForgeOptions& options, const std::
           {"prefill", prefill_rows(options)},
           {"pictures", options.pictures},
           {"emulation_twin", options.emulation_twin},
+          {"measure", options.measure},
+          {"prove", options.prove},
           {"name", model}};
+}
+
+// What changes when the file's content does.
+nlohmann::ordered_json describe_state(const fs::path& file) {
+  std::error_code error;
+  return {fs::file_size(file, error), fs::last_write_time(file, error).time_since_epoch().count()};
 }
 
 double tenths(double seconds) { return std::round(seconds * 10) / 10; }
@@ -54,6 +64,8 @@ std::string print_record(const ForgeOptions& options, const std::string& model,
   }
   json["seconds"] = tenths(total);
   json["peak_resident_bytes"] = record.peak_resident_bytes;
+  if (!record.proofs.is_null()) json["proofs"] = record.proofs;
+  if (!record.activations.is_null()) json["activations"] = record.activations;
   return json.dump(2) + "\n";
 }
 
@@ -63,11 +75,12 @@ std::string work_key(const ForgeOptions& options, const qnn::BackendLibrary& lib
   json["qhexrt"] = QHX_VERSION;
   json["library"] = describe_library(library);
   json["options"] = describe_options(options, model);
-  for (const std::filesystem::path& input : inputs) {
+  for (const fs::path& input : inputs)
+    json["inputs"][input.filename().string()] = describe_state(input);
+  if (!options.calibrate.empty()) {
     std::error_code error;
-    json["inputs"][input.filename().string()] = {
-        std::filesystem::file_size(input, error),
-        std::filesystem::last_write_time(input, error).time_since_epoch().count()};
+    for (const auto& entry : fs::directory_iterator(options.calibrate, error))
+      json["calibration"][entry.path().filename().string()] = describe_state(entry.path());
   }
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "random_checkpoint.h"
+#include "text/test_tokenizer.h"
 
 namespace qhx::forge {
 
@@ -50,14 +51,18 @@ void make_checkpoint(const TestCheckpoint& checkpoint, const fs::path& folder) {
                                                         .dtype = checkpoint.dtype},
                                                        pool);
   ASSERT_TRUE(status.ok()) << status;
-  json tokenizer;
-  tokenizer["version"] = "1.0";
-  int id = 300;
+  json tokenizer = text::small_tokenizer_json();
+  json added = json::array();
+  const auto add = [&](std::size_t id, const std::string& token) {
+    added.push_back({{"id", id}, {"content", token}, {"special", true}, {"normalized", false}});
+  };
+  std::size_t id = tokenizer["model"]["vocab"].size();
+  for (; id < 300; ++id) add(id, "<|unused_" + std::to_string(id) + "|>");
   for (const char* token : {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>",
                             "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"}) {
-    tokenizer["added_tokens"].push_back({{"id", id++}, {"content", token}, {"special", true}});
+    add(id++, token);
   }
-  tokenizer["model"] = {{"type", "BPE"}, {"vocab", json::object()}, {"merges", json::array()}};
+  tokenizer["added_tokens"] = added;
   ASSERT_TRUE(write_file(folder / "tokenizer.json", tokenizer.dump()).ok());
 }
 

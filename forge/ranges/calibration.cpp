@@ -126,12 +126,13 @@ Result<CalibrationSet> make_calibration_set(const hf::ModelConfig& config,
     QHX_ASSIGN_OR_RETURN(std::string text, read_file(file, std::size_t{1} << 20));
     texts.push_back(std::move(text));
   }
+  const bool with_pictures = request.width > 0 && request.height > 0;
   SetMaker maker(config, request, tokenizer);
-  if (files.pictures.empty()) {
+  if (with_pictures && files.pictures.empty()) {
     QHX_RETURN_IF_ERROR(maker.add_picture(draw_calibration_picture(request.width, request.height),
                                           kPictureQuestion));
   }
-  for (std::size_t i = 0; i < files.pictures.size(); ++i) {
+  for (std::size_t i = 0; with_pictures && i < files.pictures.size(); ++i) {
     QHX_ASSIGN_OR_RETURN(const vision::Image image, vision::read_image(files.pictures[i]));
     // The user's prompts are asked about the user's pictures, in turn.
     QHX_RETURN_IF_ERROR(maker.add_picture(
@@ -139,9 +140,10 @@ Result<CalibrationSet> make_calibration_set(const hf::ModelConfig& config,
   }
   for (const std::string& text : texts) maker.add_text(text);
   const auto source = [](std::size_t count) { return count == 0 ? " (built in)" : ""; };
+  const std::string of_texts = counted(texts.size(), "text") + source(files.texts.size());
+  if (!with_pictures) return maker.take(of_texts);
   return maker.take(counted(std::max<std::size_t>(files.pictures.size(), 1), "picture") +
-                    source(files.pictures.size()) + ", " + counted(texts.size(), "text") +
-                    source(files.texts.size()));
+                    source(files.pictures.size()) + ", " + of_texts);
 }
 
 }  // namespace qhx::forge

@@ -30,7 +30,8 @@ struct CalibrationRequest {
   std::filesystem::path folder;
   std::string_view tokenizer_json;  // the text of the checkpoint's tokenizer.json
   std::string before, after;        // around the words of a user's turn, up to the answer
-  int width = 0, height = 0;        // of pictures, in pixels, as the vision graph takes them
+  // Of pictures, in pixels, as the vision graph takes them; 0: texts alone, for bundles without.
+  int width = 0, height = 0;
 };
 
 // Texts are cut after this many tokens: longer ones cost much and show little more.

@@ -9,7 +9,7 @@
 
 #include "base/f16.h"
 #include "forge/arch/graph_ops.h"
-#include "forge/arch/graph_runner.h"
+#include "forge/arch/run_graph.h"
 #include "forge/ranges/range.h"
 #include "qnn/backend.h"
 

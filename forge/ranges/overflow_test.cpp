@@ -12,7 +12,7 @@
 #include "base/f16.h"
 #include "base/file.h"
 #include "base/mapped_file.h"
-#include "forge/arch/graph_runner.h"
+#include "forge/arch/text_graph_runner.h"
 #include "forge/arch/lm_head.h"
 #include "forge/arch/text_decoder.h"
 #include "forge/arch/vision_encoder.h"

@@ -60,10 +60,12 @@ Result<RangeTable> measure_ranges(const hf::Checkpoint& checkpoint, const hf::Mo
     done += products;
     return progress(std::min(1.0, done / all));
   };
-  QHX_ASSIGN_OR_RETURN(
-      const std::vector<reference::VisionOutput> pictures,
-      reference::VisionModel::stream(config, checkpoint, reference::WeightFormat::kF32,
-                                     set.pictures, pool, observer, advance));
+  std::vector<reference::VisionOutput> pictures;
+  if (!set.pictures.empty()) {
+    QHX_ASSIGN_OR_RETURN(
+        pictures, reference::VisionModel::stream(config, checkpoint, reference::WeightFormat::kF32,
+                                                 set.pictures, pool, observer, advance));
+  }
   QHX_ASSIGN_OR_RETURN(const TextInputs texts, text_inputs(config, set, pictures));
   QHX_RETURN_IF_ERROR(reference::TextModel::stream(config, checkpoint,
                                                    reference::WeightFormat::kF32, texts.inputs,

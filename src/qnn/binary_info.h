@@ -22,9 +22,11 @@ struct HtpGraphFacts {
   std::uint32_t optimization = 0;  // O level
   bool dlbc = false;
   std::uint64_t hvx_threads = 0;  // 0: as many as there are
-  // Of the weights that this graph shares with others of its context; 0: it has its own. Absent:
+  // Of the weights that this graph shares with others of its context; 0: it shares none. Absent:
   // not recorded.
   std::optional<std::uint64_t> shared_weight_bytes = std::nullopt;
+  // Of those that it has for itself; recorded together with the shared ones.
+  std::uint64_t own_weight_bytes = 0;
 };
 
 struct GraphInfo {

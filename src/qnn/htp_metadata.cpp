@@ -27,15 +27,19 @@ std::optional<HtpGraphFacts> read_htp_graph_facts(std::span<const std::byte> gra
   if (!record) return std::nullopt;
   const auto longer = read_v1<QhxHtp_GraphBlobInfo2_51_t>(graph_blob_info);
   std::optional<std::uint64_t> shared;
+  std::uint64_t own = 0;
   // All zero where a library has the room but records neither.
-  if (longer && (longer->ownWeightsSize != 0 || longer->sharedWeightsSize != 0))
+  if (longer && (longer->ownWeightsSize != 0 || longer->sharedWeightsSize != 0)) {
     shared = longer->sharedWeightsSize;
+    own = longer->ownWeightsSize;
+  }
   return HtpGraphFacts{.spill_fill_bytes = record->spillFillBufferSize,
                        .vtcm_bytes = record->vtcmSize,
                        .optimization = record->optimizationLevel,
                        .dlbc = record->htpDlbc != 0,
                        .hvx_threads = record->numHvxThreadsReserved,
-                       .shared_weight_bytes = shared};
+                       .shared_weight_bytes = shared,
+                       .own_weight_bytes = own};
 }
 
 std::uint32_t read_htp_arch(std::span<const std::byte> context_metadata) {

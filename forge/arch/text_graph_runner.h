@@ -1,25 +1,14 @@
-// Test support: runs a model's graphs in the process that built them, as a runtime would.
+// Test support: the text graphs driven as a runtime would.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <span>
-#include <string>
 #include <vector>
 
+#include "forge/arch/run_graph.h"
 #include "forge/hf/config.h"
-#include "qnn/context.h"
 
 namespace qhx::forge {
-
-using FloatTensors = std::map<std::string, std::vector<float>>;
-
-// Executes a graph on float values, converted to and from its tensors' types (FLOAT_32, FLOAT_16).
-// Inputs that `inputs` lacks are zero.
-Result<FloatTensors> run_graph(const qnn::Graph& graph, const FloatTensors& inputs);
-
-// Of two lists of the same length (QHX_CHECK); NaN if one has nothing but zeros.
-double cosine(std::span<const float> a, std::span<const float> b);
 
 // Feeds prompts chunk by chunk and keeps the KV cache [G, C, D] of each layer.
 class TextGraphRunner {
