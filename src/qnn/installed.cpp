@@ -73,7 +73,8 @@ Result<InstalledLibraries> find_htp_libraries() {
                    htp_install_folder().string() +
                    ". It comes from the vendor, under its licence: \"qhx forge "
                    "--get-qnn\" installs it for you, or pip install " +
-                   kHtpPackage + "==" + kHtpPackageVersion + ", or give --qnn-lib");
+                   kHtpPackage + "==" + kHtpPackageVersion +
+                   ", or name its file (forge: --qnn-lib, others: --lib)");
 }
 
 Result<InstalledLibraries> complete_libraries(InstalledLibraries given, bool device,
