@@ -42,8 +42,8 @@ struct Stage {
 // Sees intermediate values as they are made. May be empty.
 using Observer = std::function<void(const Stage& stage, const Matrix& value)>;
 
-// Told after each block or layer of each input how many products of two numbers it took, about; an
-// error stops the pass.
+// Told after each block or layer of each input how many products of two numbers it took, or in the
+// time of how many its weights were read, about; an error stops the pass.
 using Progress = std::function<Status(double products)>;
 
 struct PictureInput {
@@ -142,15 +142,19 @@ struct TextOutput {
 
 class TextModel {
  public:
+  // `progress` may be empty, here and below.
   static Result<TextModel> load(const hf::ModelConfig& config, const hf::Checkpoint& checkpoint,
-                                WeightFormat format);
+                                WeightFormat format, const Progress& progress = {});
+  // What load() tells its progress in all.
+  static double load_products(const hf::TextConfig& config);
 
   // Starts `cache` anew. kInvalidArgument for ids outside the vocabulary or a number of image
   // tokens that is not that of the image rows.
   Result<TextOutput> prefill(const TextInput& input, KvCache& cache, ThreadPool& pool,
-                             const Observer& observer = {}) const;
+                             const Observer& observer = {}, const Progress& progress = {}) const;
   // One more token at the end of `cache`, which prefill() began.
-  Result<TextOutput> decode_step(std::int32_t token, KvCache& cache, ThreadPool& pool) const;
+  Result<TextOutput> decode_step(std::int32_t token, KvCache& cache, ThreadPool& pool,
+                                 const Progress& progress = {}) const;
 
   // load() and prefill() of several prompts with one layer's weights in memory at a time.
   static Result<std::vector<TextOutput>> stream(const hf::ModelConfig& config,
@@ -159,6 +163,7 @@ class TextModel {
                                                 std::span<const TextInput> prompts,
                                                 ThreadPool& pool, const Observer& observer,
                                                 const Progress& progress);
+  // What stream(), prefill() or decode_step() of these tell their progress in all.
   static double products(const hf::TextConfig& config, std::span<const TextInput> prompts);
 
  private:
@@ -180,7 +185,8 @@ class TextModel {
   Result<Pass> begin(Matrix embedded, const TextInput& input, const Observer& observer) const;
   void run_layer(const Layer& layer, std::size_t index, KvCache::Layer& cache, Pass& pass,
                  ThreadPool& pool, const Observer& observer) const;
-  TextOutput run(Pass pass, KvCache& cache, ThreadPool& pool, const Observer& observer) const;
+  Result<TextOutput> run(Pass pass, const TextInput& input, KvCache& cache, ThreadPool& pool,
+                         const Observer& observer, const Progress& progress) const;
   TextOutput finish(Pass pass, ThreadPool& pool, const Observer& observer) const;
 
   hf::ModelConfig config_;

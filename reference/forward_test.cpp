@@ -179,6 +179,32 @@ TEST_F(ForwardTest, StreamingGivesTheSameValues) {
   EXPECT_EQ(stopped.status().code(), StatusCode::kCancelled);
 }
 
+TEST_F(ForwardTest, LoadingAndStepsTellTheirProgress) {
+  double done = 0;
+  const auto count = [&](double products) {
+    done += products;
+    return Status();
+  };
+  const auto model = TextModel::load(config_, *checkpoint_, WeightFormat::kF32, count);
+  ASSERT_TRUE(model.ok()) << model.status();
+  double planned = TextModel::load_products(config_.text);
+  EXPECT_NEAR(done, planned, planned * 1e-9);
+
+  const std::int32_t words[] = {5, 17, 80};
+  const auto positions = vision::mrope_positions(words, config_.image_token_id, {}, 2).value();
+  const TextInput prompt{words, positions.ids, 0, nullptr};
+  const TextInput token{std::span(words, 1), {}, 0, nullptr};
+  done = 0;
+  KvCache cache;
+  ASSERT_TRUE(model->prefill(prompt, cache, pool_, {}, count).ok());
+  ASSERT_TRUE(model->decode_step(7, cache, pool_, count).ok());
+  planned = TextModel::products(config_.text, std::span(&prompt, 1)) +
+            TextModel::products(config_.text, std::span(&token, 1));
+  EXPECT_NEAR(done, planned, planned * 1e-9);
+  const auto stop = [](double) { return cancelled("stopped"); };
+  EXPECT_EQ(model->decode_step(7, cache, pool_, stop).status().code(), StatusCode::kCancelled);
+}
+
 TEST_F(ForwardTest, RoundedWeightsStayNear) {
   const std::vector<float> exact = golden<float>("image_embeds");
   double differences[2] = {};

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "reference/forward.h"
+#include "reference/products.h"
 #include "reference/witness.h"
 #include "vision/positions.h"
 
@@ -66,17 +67,20 @@ Result<TextModel::Layer> TextModel::load_layer(const WeightReader& reader, std::
 }
 
 Result<TextModel> TextModel::load(const hf::ModelConfig& config, const hf::Checkpoint& checkpoint,
-                                  WeightFormat format) {
+                                  WeightFormat format, const Progress& progress) {
   QHX_RETURN_IF_ERROR(hf::validate_tensors(config, checkpoint));
   const WeightReader reader(checkpoint, format);
   TextModel model;
   model.config_ = config;
   QHX_ASSIGN_OR_RETURN(model.embedding_, reader.embedding(kEmbedding));
+  if (progress) QHX_RETURN_IF_ERROR(progress(load_end_products(config.text)));
   for (std::size_t i = 0; i < config.text.n_layers; ++i) {
     QHX_ASSIGN_OR_RETURN(Layer layer, load_layer(reader, i));
     model.layers_.push_back(std::move(layer));
+    if (progress) QHX_RETURN_IF_ERROR(progress(load_layer_products(config.text)));
   }
   QHX_RETURN_IF_ERROR(model.load_ends(reader));
+  if (progress) QHX_RETURN_IF_ERROR(progress(load_end_products(config.text)));
   return model;
 }
 
@@ -184,33 +188,36 @@ TextOutput TextModel::finish(Pass pass, ThreadPool& pool, const Observer& observ
   return {std::move(pass.x), logits.values};
 }
 
-TextOutput TextModel::run(Pass pass, KvCache& cache, ThreadPool& pool,
-                          const Observer& observer) const {
-  for (std::size_t i = 0; i < layers_.size(); ++i)
+Result<TextOutput> TextModel::run(Pass pass, const TextInput& input, KvCache& cache,
+                                  ThreadPool& pool, const Observer& observer,
+                                  const Progress& progress) const {
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
     run_layer(layers_[i], i, cache.layers[i], pass, pool, observer);
+    if (progress) QHX_RETURN_IF_ERROR(progress(layer_products(config_.text, input)));
+  }
   cache.tokens += pass.x.rows;
   return finish(std::move(pass), pool, observer);
 }
 
 Result<TextOutput> TextModel::prefill(const TextInput& input, KvCache& cache, ThreadPool& pool,
-                                      const Observer& observer) const {
+                                      const Observer& observer, const Progress& progress) const {
   QHX_ASSIGN_OR_RETURN(Matrix embedded, embed(input.tokens));
   QHX_ASSIGN_OR_RETURN(Pass pass, begin(std::move(embedded), input, observer));
   cache = {};
   cache.layers.resize(layers_.size());
   cache.rope_delta = input.rope_delta;
-  return run(std::move(pass), cache, pool, observer);
+  return run(std::move(pass), input, cache, pool, observer, progress);
 }
 
-Result<TextOutput> TextModel::decode_step(std::int32_t token, KvCache& cache,
-                                          ThreadPool& pool) const {
+Result<TextOutput> TextModel::decode_step(std::int32_t token, KvCache& cache, ThreadPool& pool,
+                                          const Progress& progress) const {
   QHX_CHECK(cache.layers.size() == layers_.size());
   QHX_ASSIGN_OR_RETURN(Matrix embedded, embed(std::span(&token, 1)));
   const std::int32_t position = static_cast<std::int32_t>(cache.tokens) + cache.rope_delta;
   const std::int32_t positions[3] = {position, position, position};
   const TextInput input{std::span(&token, 1), positions, 0, nullptr};
   QHX_ASSIGN_OR_RETURN(Pass pass, begin(std::move(embedded), input, {}));
-  return run(std::move(pass), cache, pool, {});
+  return run(std::move(pass), input, cache, pool, {}, progress);
 }
 
 std::int32_t argmax(std::span<const float> logits) {

@@ -38,6 +38,7 @@ void add_verify_command(CLI::App& program, int& exit_code) {
   const auto against = std::make_shared<std::string>();
   const auto image = std::make_shared<std::string>();
   const auto json = std::make_shared<bool>(false);
+  const auto quiet = std::make_shared<bool>(false);
   CLI::App* command = program.add_subcommand("verify", kDescription);
   command->footer(kFooter);
   command
@@ -62,13 +63,16 @@ void add_verify_command(CLI::App& program, int& exit_code) {
   command->add_flag("--write", options->write, "If all pass, write verified.json into the bundle");
   command->add_flag("--allow-low-memory", options->allow_low_memory,
                     "Load although the bundle needs more memory than is available");
-  command->add_option("--threads", options->threads, "Threads; 0: all usable CPUs");
-  command->add_flag("--json", *json, "Print the report as JSON");
+  command->add_option("--threads", options->threads, "Threads; 0: all usable CPUs")
+      ->check(CLI::Range(0, 1024));
+  command->add_flag("--json", *json, "Print the report as JSON, and no progress");
+  command->add_flag("-q,--quiet", *quiet, "No progress on stderr");
   command->callback([=, &exit_code] {
     options->path = *path;
     options->against = *against;
     options->image = *image;
     options->cpu_library = default_library();
+    options->progress = !*json && !*quiet;
     bool passed = false;
     exit_code = report_error(guarded([&] { return run(*options, *json, passed); }));
     if (exit_code == 0 && !passed) exit_code = kNotVerified;

@@ -53,7 +53,7 @@ Status validate_context(const ForgeOptions& options, const hf::ModelConfig& conf
   QHX_RETURN_IF_ERROR(validate_rows("--ctx", options.context_rows));
   QHX_RETURN_IF_ERROR(validate_rows("--prefill", options.prefill_rows));
   const std::uint32_t most = options.context_rows.back();
-  if (most < tokens + kTextRows) {
+  if (options.pictures && most < tokens + kTextRows) {
     return invalid_argument("--ctx " + std::to_string(most) + ": a picture of " +
                             to_string(options.image) + " takes " + std::to_string(tokens) +
                             " tokens, so at least " + std::to_string(tokens + kTextRows) +

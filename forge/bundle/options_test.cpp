@@ -92,6 +92,9 @@ TEST(Validate, KnowsTheLimits) {
       << "the default is cut to the context";
   options.context_rows = {6, 5 + kTextRows};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("takes 6 tokens"));
+  options.pictures = false;
+  EXPECT_TRUE(validate(options, config).ok()) << "without pictures none has to fit";
+  options.pictures = true;
   options.context_rows = {50, 100};
   options.prefill_rows = {51, 101};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("--prefill 101"));

@@ -73,7 +73,8 @@ Result<InstalledLibraries> find_htp_libraries() {
                    htp_install_folder().string() +
                    ". It comes from the vendor, under its licence: \"qhx forge "
                    "--get-qnn\" installs it for you, or pip install " +
-                   kHtpPackage + "==" + kHtpPackageVersion + ", or give --qnn-lib");
+                   kHtpPackage + "==" + kHtpPackageVersion +
+                   ", or name its file (forge: --qnn-lib, others: --lib)");
 }
 
 Result<InstalledLibraries> complete_libraries(InstalledLibraries given, bool device,
@@ -95,7 +96,7 @@ Result<std::string> system_library_beside(const std::string& backend) {
   std::error_code error;
   if (fs::exists(path, error)) return path.string();
   return not_found(path.string() + ": not found beside " + fs::path(backend).filename().string() +
-                   "; give --system-lib");
+                   "; name the system library as well");
 }
 
 }  // namespace qhx::qnn

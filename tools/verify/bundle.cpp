@@ -75,7 +75,9 @@ Result<reference::WeightFormat> weight_format(const Bundle& bundle, const std::s
   }
   if (word == "w8") return reference::WeightFormat::kW8;
   if (word == "f16") return reference::WeightFormat::kF16;
-  return unsupported("weights \"" + word + "\": the reference knows w8 and f16");
+  const std::string why = "\"" + word + "\": the reference knows w8 and f16";
+  if (!given.empty()) return invalid_argument("--weights " + why);
+  return unsupported("forge.json: options.weights " + why);
 }
 
 }  // namespace qhx::verify

@@ -40,9 +40,8 @@ Status check_input(const Engine& engine, const Input& input) {
   const runtime::TextSpec& spec = engine.text_spec();
   if (input.picture.has_value() && engine.vision() == nullptr)
     return unsupported("this manifest takes text only, no pictures");
-  if (input.prompt_ids.empty() || input.answer_ids.empty())
-    return invalid_argument("expected at least one token of the prompt and one of the answer");
-  QHX_RETURN_IF_ERROR(check_room(engine, input.prompt_ids.size(), input.answer_ids.size()));
+  if (input.prompt_ids.empty())
+    return invalid_argument("expected at least one token of the prompt");
   for (const auto* ids : {&input.prompt_ids, &input.answer_ids}) {
     for (const std::int32_t id : *ids) {
       if (id < 0 || static_cast<std::size_t>(id) >= spec.vocab)
@@ -59,6 +58,53 @@ Result<vision::MropePositions> positions_of(const Engine& engine, const Input& i
   const int merge = engine.vision() == nullptr ? 1 : engine.vision()->spec().params.merge;
   const std::int32_t image_token = engine.vision() == nullptr ? -1 : engine.image_token();
   return vision::mrope_positions(input.prompt_ids, image_token, grids, merge);
+}
+
+// What executions take. An emulated device expands the weights anew at each of them.
+class Cost {
+ public:
+  Cost(const Engine& engine, bool emulation)
+      : engine_(&engine), call_(emulation ? 300 : 1), row_(emulation ? 3 : 0.25) {}
+
+  double picture() const { return of("vision", engine_->vision()->spec().grid.patches()); }
+  double chunk(const runtime::Chunk& chunk) const {
+    return of("llm", engine_->text_spec().graphs[chunk.graph].rows);
+  }
+  double step() const { return of("llm", 1) + head(); }
+  double head() const { return of("lmhead", 1); }
+
+ private:
+  // A byte of a binary is about a weight or, of 16 bits, half of one.
+  double of(const std::string& role, std::size_t rows) const {
+    const manifest::Artifacts& artifacts = engine_->manifest().artifacts;
+    const auto file = artifacts.contexts.find(role);
+    if (file == artifacts.contexts.end()) return 0;
+    const auto record = artifacts.files.find(file->second);
+    if (record == artifacts.files.end()) return 0;
+    return static_cast<double>(record->second.bytes) * (call_ + row_ * static_cast<double>(rows));
+  }
+
+  const Engine* engine_;
+  double call_, row_;
+};
+
+// Where the picture's tokens begin and end; both 0 without one.
+std::pair<std::size_t, std::size_t> picture_tokens(const Engine& engine, const Input& input) {
+  if (!input.picture.has_value()) return {0, 0};
+  const auto& ids = input.prompt_ids;
+  const std::int32_t token = engine.image_token();
+  const auto first = std::find(ids.begin(), ids.end(), token);
+  const auto end = std::find_if(first, ids.end(), [token](std::int32_t id) { return id != token; });
+  return {static_cast<std::size_t>(first - ids.begin()),
+          static_cast<std::size_t>(end - ids.begin())};
+}
+
+Result<std::vector<runtime::Chunk>> plan(const Engine& engine, const Input& input) {
+  const std::size_t images_end = picture_tokens(engine, input).second;
+  QHX_ASSIGN_OR_RETURN(
+      runtime::PromptPlan plan,
+      runtime::plan_prompt(engine.text_spec(), input.prompt_ids.size(), 0, images_end));
+  return std::move(plan.chunks);
 }
 
 // Logits of the last token into the trace.
@@ -106,37 +152,55 @@ Status encode_input(const Engine& engine, Input& input) {
   return {};
 }
 
-Result<Trace> trace_engine(const Engine& engine, const Input& input, const Advance& advance) {
+Result<double> engine_work(const Engine& engine, const Input& input, std::size_t tokens,
+                           bool emulation) {
   QHX_RETURN_IF_ERROR(check_input(engine, input));
+  const Cost cost(engine, emulation);
+  QHX_ASSIGN_OR_RETURN(const std::vector<runtime::Chunk> chunks, plan(engine, input));
+  double work = input.picture.has_value() ? cost.picture() : 0;
+  for (const runtime::Chunk& chunk : chunks) work += cost.chunk(chunk);
+  return work + cost.head() + static_cast<double>(tokens - 1) * cost.step();
+}
+
+Result<Trace> trace_engine(const Engine& engine, const Input& input, bool emulation,
+                           const Advance& advance) {
+  QHX_RETURN_IF_ERROR(check_input(engine, input));
+  if (input.answer_ids.empty())
+    return invalid_argument("expected at least one token of the answer");
+  QHX_RETURN_IF_ERROR(check_room(engine, input.prompt_ids.size(), input.answer_ids.size()));
   QHX_ASSIGN_OR_RETURN(const vision::MropePositions positions, positions_of(engine, input));
+  QHX_ASSIGN_OR_RETURN(const std::vector<runtime::Chunk> chunks, plan(engine, input));
+  const Cost cost(engine, emulation);
   Trace trace;
   std::vector<runtime::PlacedImage> images;
-  std::size_t images_end = 0;
   if (input.picture.has_value()) {
-    const auto& ids = input.prompt_ids;
-    const auto first = std::find(ids.begin(), ids.end(), engine.image_token()) - ids.begin();
-    images.push_back({static_cast<std::size_t>(first), nullptr});
+    advance(0, "bundle: picture");
+    images.push_back({picture_tokens(engine, input).first, nullptr});
     QHX_ASSIGN_OR_RETURN(images[0].features, run_picture(engine, *input.picture, trace));
-    images_end = images[0].first_token + images[0].features->tokens;
-    advance(20, "bundle: text");
+    advance(cost.picture(), "bundle: prompt");
   }
   QHX_ASSIGN_OR_RETURN(auto runner,
                        runtime::TextRunner::create(engine.text_spec(), engine.graphs()));
-  QHX_ASSIGN_OR_RETURN(
-      const runtime::PromptPlan plan,
-      runtime::plan_prompt(engine.text_spec(), input.prompt_ids.size(), 0, images_end));
-  QHX_RETURN_IF_ERROR(runtime::run_prompt(
-      *runner, engine.embeddings(), {input.prompt_ids, positions.ids, images}, plan.chunks, {}));
+  std::size_t chunk = 0;
+  const auto before_chunk = [&] {
+    advance(chunk == 0 ? 0 : cost.chunk(chunks[chunk - 1]), "bundle: prompt");
+    ++chunk;
+    return false;
+  };
+  QHX_RETURN_IF_ERROR(runtime::run_prompt(*runner, engine.embeddings(),
+                                          {input.prompt_ids, positions.ids, images}, chunks,
+                                          before_chunk));
+  advance(cost.chunk(chunks.back()), "bundle: answer");
   keep_hidden(*runner, "hidden_prefill", trace);
   QHX_RETURN_IF_ERROR(run_head(*runner, trace));
-  advance(20, "bundle: answer");
+  advance(cost.head(), "bundle: answer");
   for (std::size_t step = 1; step < input.answer_ids.size(); ++step) {
     const auto at = static_cast<std::int32_t>(runner->cached()) + positions.delta;
     QHX_RETURN_IF_ERROR(engine.embeddings().row(input.answer_ids[step - 1], runner->decode().x(0)));
     QHX_RETURN_IF_ERROR(runner->run_decode({at, at, at}));
     keep_hidden(*runner, numbered("hidden", step), trace);
     QHX_RETURN_IF_ERROR(run_head(*runner, trace));
-    advance(2, "bundle: answer");
+    advance(cost.step(), "bundle: answer");
   }
   return trace;
 }

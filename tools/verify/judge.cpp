@@ -60,30 +60,36 @@ Row compare_stage(const Judge& judge, const Expected& expected, const StageValue
   }
   if (expected.name.starts_with("deepstack_")) undo_power_of_two(expected.values, values);
   row.figures = compare(expected.values, values);
-  // Written so that NaN fails.
-  if (!std::isfinite(row.figures.cosine)) {
+  if (!std::isfinite(row.figures->cosine)) {
     fail(row, "values that are not numbers");
-  } else if (row.threshold && !(row.figures.cosine >= *row.threshold)) {
+  } else if (row.threshold && row.figures->cosine < *row.threshold) {
     fail(row, "cosine below the threshold");
   }
   return row;
 }
 
-// A sound difference of tokens is not always a fault: 16 bits may not tell two logits apart.
+// A difference of tokens is not always a fault: noise may let two logits that are close change
+// places.
 void compare_tokens(const Judge& judge, const Best& expected, const Best& found, Row& row) {
   if (expected.empty() || found.empty()) return fail(row, "no logits");
   row.expected_id = expected[0].first;
   row.found_id = found[0].first;
-  if (row.expected_id == row.found_id) {
+  row.blur = row.figures ? blur_of(*row.figures, expected) : 0;
+  const bool equal = row.expected_id == row.found_id;
+  const auto other = equal ? expected.begin() + (expected.size() > 1 ? 1 : 0)
+                           : std::find_if(expected.begin(), expected.end(), [&](const auto& one) {
+                               return one.first == row.found_id;
+                             });
+  const bool known = other != expected.end();
+  row.gap = double{expected[0].second} - (known ? *other : expected.back()).second;
+  if (equal) {
     row.greedy = Greedy::kEqual;
-    return;
+  } else if (known && row.gap <= row.blur) {
+    row.greedy = Greedy::kBlur;
+  } else {
+    row.greedy = Greedy::kDifferent;
+    if (judge.thresholds.greedy) fail(row, "another token is the likeliest");
   }
-  const auto at = std::find_if(expected.begin(), expected.end(),
-                               [&](const auto& one) { return one.first == row.found_id; });
-  row.gap = double{expected[0].second} - (at == expected.end() ? expected.back() : *at).second;
-  row.greedy = row.gap <= blur_of(expected) ? Greedy::kBlur : Greedy::kDifferent;
-  if (row.greedy == Greedy::kDifferent && judge.thresholds.greedy)
-    fail(row, "another token is the likeliest");
 }
 
 void count(Verdict& verdict, const Row& row) {
@@ -130,15 +136,20 @@ Figures compare(std::span<const float> expected, std::span<const float> found) {
   } else {
     out.cosine = dot / std::sqrt(ee) / std::sqrt(ff);
   }
-  if (!std::isfinite(dot) || !std::isfinite(ff) || !std::isfinite(ee))
-    out.cosine = out.max_error = std::numeric_limits<double>::quiet_NaN();
+  if (!std::isfinite(dot) || !std::isfinite(ff) || !std::isfinite(ee)) {
+    out.cosine = out.max_error = out.noise = std::numeric_limits<double>::quiet_NaN();
+  } else if (!expected.empty()) {
+    // Rounding may bring a cosine above 1.
+    const double part = std::sqrt(std::max(0.0, 1 - out.cosine * out.cosine));
+    out.noise = part * std::sqrt(ee / static_cast<double>(expected.size()));
+  }
   return out;
 }
 
-double blur_of(const Best& best) {
+double blur_of(const Figures& logits, const Best& best) {
   double largest = 0;
   for (const auto& [id, value] : best) largest = std::max(largest, std::abs(double{value}));
-  return largest * 0x1p-8;
+  return 3 * std::sqrt(2.0) * logits.noise + largest * 0x1p-10;
 }
 
 bool Verdict::ok() const {

@@ -38,24 +38,31 @@ std::vector<std::size_t> sample_places(std::size_t count);
 struct Figures {
   double cosine = 0;     // NaN if a value is not a number
   double max_error = 0;  // of any value
+  // Root mean square of what is left of the error when `found` is scaled as well as it can be:
+  // sqrt(1 - cosine^2) of that of `expected`. So a threshold of the cosine bounds it, too.
+  double noise = 0;
 };
 Figures compare(std::span<const float> expected, std::span<const float> found);
 
-// 16-bit floats have 11 significant bits. A logit's own rounding and that of the hidden state make
-// up to two steps of 2^-10 of it; two logits are compared. Differences up to this are blur.
-double blur_of(const Best& best);
+// How far apart two logits may be and still change places without a fault: three standard
+// deviations of the difference of two values with the noise of this step's logits, and the rounding
+// of both to 16-bit floats, half of 2^-10 of the largest each. The noise is that of the whole step,
+// so one wrong logit among many does not excuse itself.
+double blur_of(const Figures& logits, const Best& best);
 
 enum class Greedy { kNone, kEqual, kBlur, kDifferent };
 
 struct Row {
   std::string stage;
   std::size_t count = 0, compared = 0;
-  Figures figures;
+  std::optional<Figures> figures;  // unset: the sizes differ, or one side lacks the stage
   std::optional<double> threshold;
   Greedy greedy = Greedy::kNone;
   std::int32_t expected_id = -1, found_id = -1;
-  double gap =
-      0;  // between the judge's logits of the two ids; at least this, if not among its best
+  // Between the judge's logits of the two ids, or of its two best if they are equal. At least this,
+  // if the id found is not among its best.
+  double gap = 0;
+  double blur = 0;
   bool ok = true;
   std::string why;  // if not ok
 };

@@ -74,18 +74,63 @@ TEST(Judge, CosineBelowItsThresholdFails) {
   EXPECT_FALSE(verdict(0.9999).ok());
 }
 
-TEST(Judge, TokensDifferOnlyBeyondBlur) {
-  const auto row = [](float second, bool greedy) {
-    const Judge judge =
-        make_judge("x", {std::nullopt, std::nullopt, greedy}, trace_of({10.0f, second, 0.0f}));
-    return judge_trace(judge, trace_of({9.0f, 9.5f, 0.0f})).rows.at(0);
-  };
-  // Blur of logits of 10 is 10 / 256.
-  EXPECT_EQ(row(9.97f, true).greedy, Greedy::kBlur);
-  EXPECT_TRUE(row(9.97f, true).ok);
-  EXPECT_EQ(row(9.95f, true).greedy, Greedy::kDifferent);
-  EXPECT_FALSE(row(9.95f, true).ok);
-  EXPECT_TRUE(row(9.95f, false).ok);
+TEST(Compare, NoiseIsWhatScalingDoesNotExplain) {
+  const std::vector<float> e = {3, 4}, twice = {6, 8}, across = {3 + 0.4f, 4 - 0.3f};
+  EXPECT_NEAR(compare(e, twice).noise, 0, 1e-7);
+  // An error of length 0.5 at right angles: 0.5 / sqrt(2), but for the cosine's own square.
+  EXPECT_NEAR(compare(e, across).noise, 0.5 / std::sqrt(2.0), 0.002);
+}
+
+// Logits of many ids; of the likeliest, 0 has 10 and 1 has 10 - gap.
+std::vector<float> two_best(float gap) {
+  std::vector<float> logits = wave(1000, 0);
+  logits[0] = 10;
+  logits[1] = 10 - gap;
+  return logits;
+}
+
+// The row of logits whose two best have changed places, with an error of `noise` everywhere else.
+Row swapped(float gap, float noise, bool greedy = true) {
+  std::vector<float> found = two_best(gap);
+  std::swap(found[0], found[1]);
+  for (std::size_t i = 2; i < found.size(); ++i) found[i] += i % 2 == 0 ? noise : -noise;
+  const Judge judge =
+      make_judge("x", {std::nullopt, std::nullopt, greedy}, trace_of(two_best(gap)));
+  return judge_trace(judge, trace_of(std::move(found))).rows.at(0);
+}
+
+TEST(Judge, TokensMayChangePlacesWithinTheNoiseOfTheirStep) {
+  // Blur is 3 sqrt(2) times the noise and 10 / 1024.
+  EXPECT_EQ(swapped(0.0095f, 0).greedy, Greedy::kBlur);
+  EXPECT_EQ(swapped(0.0150f, 0).greedy, Greedy::kDifferent);
+  EXPECT_EQ(swapped(0.0480f, 0.01f).greedy, Greedy::kBlur);
+  EXPECT_TRUE(swapped(0.0480f, 0.01f).ok);
+  EXPECT_EQ(swapped(0.0560f, 0.01f).greedy, Greedy::kDifferent);
+  EXPECT_FALSE(swapped(0.0560f, 0.01f).ok);
+  EXPECT_TRUE(swapped(0.0560f, 0.01f, false).ok);
+  EXPECT_NEAR(swapped(0.0480f, 0.01f).gap, 0.048, 1e-6);
+}
+
+TEST(Judge, OneWrongLogitDoesNotExcuseItself) {
+  std::vector<float> found = two_best(0.2f);
+  found[1] = 10.1f;
+  const Judge judge = make_judge("x", {}, trace_of(two_best(0.2f)));
+  EXPECT_EQ(judge_trace(judge, trace_of(std::move(found))).rows.at(0).greedy, Greedy::kDifferent);
+}
+
+TEST(Judge, TokensThatAreNotAmongTheBestOfTheJudgeAreDifferent) {
+  const std::vector<float> flat(100, 1.0f);  // no gap between any two
+  std::vector<float> found = flat;
+  found[50] += 1e-6f;
+  const Judge judge = make_judge("x", {}, trace_of(flat));
+  EXPECT_EQ(judge_trace(judge, trace_of(std::move(found))).rows.at(0).greedy, Greedy::kDifferent);
+}
+
+TEST(Judge, EqualTokensTellHowFarTheSecondIs) {
+  const Judge judge = make_judge("x", {}, trace_of(two_best(0.25f)));
+  const Row row = judge_trace(judge, trace_of(two_best(0.25f))).rows.at(0);
+  EXPECT_EQ(row.greedy, Greedy::kEqual);
+  EXPECT_EQ(row.gap, 0.25);
 }
 
 TEST(Judge, FactorOfDeepstackFeaturesIsTakenBack) {
@@ -96,8 +141,8 @@ TEST(Judge, FactorOfDeepstackFeaturesIsTakenBack) {
     for (float& x : found.stages.back().values) x /= 8;
   }
   const Verdict verdict = judge_trace(make_judge("x", {}, expected), found);
-  EXPECT_EQ(verdict.rows[0].figures.max_error, 0.0);
-  EXPECT_GT(verdict.rows[1].figures.max_error, 0.5);
+  EXPECT_EQ(verdict.rows[0].figures->max_error, 0.0);
+  EXPECT_GT(verdict.rows[1].figures->max_error, 0.5);
 }
 
 TEST(Judge, StagesOfOneSideFail) {
@@ -109,7 +154,9 @@ TEST(Judge, StagesOfOneSideFail) {
   Trace embedded = trace_of({1, 2});
   embedded.stages.push_back({"vision_in", {1}});
   EXPECT_TRUE(judge_trace(make_judge("x", {}, embedded), both).ok());
-  EXPECT_FALSE(judge_trace(make_judge("x", {}, trace_of({1, 2, 3})), both).ok());
+  const Verdict shorter = judge_trace(make_judge("x", {}, trace_of({1, 2, 3})), both);
+  EXPECT_FALSE(shorter.ok());
+  EXPECT_FALSE(shorter.rows.at(0).figures.has_value());
 }
 
 }  // namespace

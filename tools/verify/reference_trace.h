@@ -17,6 +17,9 @@ struct ReferenceRun {
   vision::PatchParams patches;  // the bundle's
 };
 
+// What trace_reference() tells `advance` in all, unless the answer ends sooner.
+Result<double> reference_work(const ReferenceRun& run, const Input& input, std::size_t tokens);
+
 // Feeds input.answer_ids if there are any. Else its own likeliest tokens, `tokens` of them or until
 // one of `stop_ids`, and puts them there.
 Result<Trace> trace_reference(const ReferenceRun& run, reference::WeightFormat format, Input& input,

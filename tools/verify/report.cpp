@@ -34,7 +34,8 @@ const char* word(Greedy greedy) {
 std::string tokens(const Row& row) {
   if (row.greedy == Greedy::kNone || row.greedy == Greedy::kEqual) return word(row.greedy);
   return std::string(word(row.greedy)) + ": " + std::to_string(row.found_id) + " for " +
-         std::to_string(row.expected_id) + ", gap " + format("%.4f", row.gap);
+         std::to_string(row.expected_id) + ", gap " + format("%.4f", row.gap) + ", blur " +
+         format("%.4f", row.blur);
 }
 
 ordered_json number(double value) { return std::isfinite(value) ? ordered_json(value) : nullptr; }
@@ -43,15 +44,16 @@ ordered_json row_json(const Row& row) {
   ordered_json out = {{"stage", row.stage},
                       {"values", row.count},
                       {"compared", row.compared},
-                      {"cosine", number(row.figures.cosine)},
-                      {"max_error", number(row.figures.max_error)},
+                      {"cosine", row.figures ? number(row.figures->cosine) : nullptr},
+                      {"max_error", row.figures ? number(row.figures->max_error) : nullptr},
                       {"threshold", row.threshold ? ordered_json(*row.threshold) : nullptr},
                       {"ok", row.ok}};
   if (row.greedy != Greedy::kNone) {
     out["greedy"] = word(row.greedy);
     out["expected_id"] = row.expected_id;
     out["found_id"] = row.found_id;
-    out["gap"] = row.gap;
+    out["gap"] = number(row.gap);
+    out["blur"] = number(row.blur);
   }
   if (!row.ok) out["why"] = row.why;
   return out;
@@ -68,7 +70,8 @@ std::string verdict_text(const Verdict& verdict) {
                         {"verdict"}});
   for (const Row& row : verdict.rows) {
     table.add({row.stage, std::to_string(row.count), std::to_string(row.compared),
-               format("%.8f", row.figures.cosine), format("%.3g", row.figures.max_error),
+               row.figures ? format("%.8f", row.figures->cosine) : "-",
+               row.figures ? format("%.3g", row.figures->max_error) : "-",
                row.threshold ? format("%.6g", *row.threshold) : "-", tokens(row),
                row.ok ? "ok" : "FAILED: " + row.why});
   }

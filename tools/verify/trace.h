@@ -44,7 +44,8 @@ struct Trace {
 std::string numbered(std::string_view prefix, std::size_t index);  // "logits_000"
 bool is_picture_stage(std::string_view name);
 
-// Told how far the work is, in units of it, before each piece.
-using Advance = std::function<void(double units, std::string_view stage)>;
+// Told how much work was done since the last call, and what comes next. Work is counted in products
+// of two numbers by the reference, or what takes about as long.
+using Advance = std::function<void(double done, std::string_view next)>;
 
 }  // namespace qhx::verify

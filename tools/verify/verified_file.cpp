@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/f16.h"
@@ -28,7 +28,10 @@ ordered_json print_stage(const Expected& stage) {
   }
   float largest = 0;
   for (const float x : values) largest = std::max(largest, std::abs(x));
-  const float scale = largest > 0 ? std::exp2(std::floor(std::log2(largest)) - 8) : 1.0f;
+  // A power of two below the smallest normal float could be zero.
+  const float scale = largest > 0 ? std::max(std::exp2(std::floor(std::log2(largest)) - 8),
+                                             std::numeric_limits<float>::min())
+                                  : 1.0f;
   std::vector<std::byte> bytes;
   for (const float x : values) {
     const std::uint16_t half = f32_to_f16(x / scale);

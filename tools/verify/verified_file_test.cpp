@@ -68,7 +68,16 @@ TEST(VerifiedFile, ReadsBack) {
   same.steps = v.judges[0].steps;
   const Verdict verdict = judge_trace(judge, same);
   EXPECT_TRUE(verdict.ok());
-  EXPECT_GT(verdict.rows[0].figures.cosine, 0.9999999);
+  EXPECT_GT(verdict.rows[0].figures->cosine, 0.9999999);
+}
+
+// A scale of zero would not read back.
+TEST(VerifiedFile, VerySmallValuesReadBack) {
+  Verified v = example();
+  for (float& value : v.judges[0].stages[0].values) value = value * 1e-25f * 1e-24f;
+  const auto back = parse_verified(*print_verified(v), "v");
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_NE(back->judges[0].stages[0].values[1], 0.0f);
 }
 
 TEST(VerifiedFile, RefusesWhatMakesNoSense) {

@@ -1,16 +1,15 @@
 #include "verify/verify.h"
 
-#include <chrono>
-#include <cstdio>
+#include <tuple>
 
 #include "base/file.h"
-#include "base/progress.h"
 #include "base/utc.h"
 #include "forge/ranges/drawing.h"
 #include "qnn/installed.h"
 #include "qnn/library.h"
 #include "verify/bundle.h"
 #include "verify/engine_trace.h"
+#include "verify/meter.h"
 #include "verify/reference_trace.h"
 #include "verify/verified_file.h"
 
@@ -22,22 +21,6 @@ using reference::WeightFormat;
 
 // The least cosines of the ladder of proof. Graphs for devices compute in 16-bit floats.
 constexpr double kCpuF16 = 0.99999, kDeviceF16 = 0.9999, kSameW8 = 0.9999, kW8Vision = 0.999;
-
-// Shows nothing in the first two seconds.
-class Meter {
- public:
-  explicit Meter(double total) : total_(total) {}
-  void operator()(double units, std::string_view stage) {
-    done_ += units;
-    if (std::chrono::steady_clock::now() - start_ > std::chrono::seconds(2))
-      line_.update(std::min(done_ / total_, 1.0), stage);
-  }
-
- private:
-  ProgressLine line_{stderr};
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  double total_, done_ = 0;
-};
 
 struct Rung {
   std::string name;
@@ -54,14 +37,21 @@ std::vector<Rung> rungs(const Bundle& bundle, WeightFormat format) {
           {"fp32 weights", WeightFormat::kF32, {kW8Vision, std::nullopt, false}}};
 }
 
-Result<std::shared_ptr<engine::Engine>> load_engine(const Options& options, const Bundle& bundle,
-                                                    std::string& library) {
+struct Loaded {
+  std::shared_ptr<engine::Engine> engine;
+  std::string library;  // its name and build
+  bool emulation = false;
+};
+
+Result<Loaded> load_engine(const Options& options, const Bundle& bundle) {
   QHX_ASSIGN_OR_RETURN(const qnn::InstalledLibraries libraries,
                        qnn::complete_libraries({options.backend_library, options.system_library},
                                                !bundle.for_cpu(), options.cpu_library));
   QHX_ASSIGN_OR_RETURN(const auto backend, qnn::BackendLibrary::open(libraries.backend));
-  library = fs::path(libraries.backend).filename().string() + " " + backend->build_id() +
-            (backend->emulates_device() ? " (emulation)" : "");
+  Loaded loaded;
+  loaded.emulation = backend->emulates_device();
+  loaded.library = fs::path(libraries.backend).filename().string() + " " + backend->build_id() +
+                   (loaded.emulation ? " (emulation)" : "");
   qhexrt::EngineOptions load;
   load.manifest = bundle.manifest_path.string();
   load.folder = bundle.folder.string();
@@ -70,7 +60,15 @@ Result<std::shared_ptr<engine::Engine>> load_engine(const Options& options, cons
   load.threads = options.threads;
   load.verify_hashes = true;  // a proof is of these very bytes
   load.allow_low_memory = options.allow_low_memory;
-  return engine::Engine::load(load);
+  QHX_ASSIGN_OR_RETURN(loaded.engine, engine::Engine::load(load));
+  return loaded;
+}
+
+Advance make_advance(const Options& options, double work) {
+  if (!options.progress) return [](double, std::string_view) {};
+  return [meter = std::make_shared<Meter>(work)](double done, std::string_view next) {
+    (*meter)(done, next);
+  };
 }
 
 Result<Input> make_input(const Options& options, const engine::Engine& engine) {
@@ -88,35 +86,46 @@ Result<Input> make_input(const Options& options, const engine::Engine& engine) {
   return input;
 }
 
-void judge_all(const std::vector<Judge>& judges, const Trace& trace, Report& report) {
-  for (const Judge& judge : judges) report.verdicts.push_back(judge_trace(judge, trace));
-}
-
-void describe(const engine::Engine& engine, const Input& input, Report& report) {
+Report make_report(const Bundle& bundle, const Loaded& loaded, std::string source,
+                   const Input& input) {
+  Report report;
+  report.manifest = bundle.manifest_path.filename().string();
+  report.library = loaded.library;
+  report.source = std::move(source);
   report.picture = input.picture.has_value();
   report.prompt = input.prompt;
   report.prompt_tokens = input.prompt_ids.size();
-  report.text = engine.tokenizer().decode(input.answer_ids, false);
+  report.text = loaded.engine->tokenizer().decode(input.answer_ids, false);
+  return report;
 }
 
-Result<std::vector<Judge>> make_judges(const Options& options, const Bundle& bundle,
-                                       const engine::Engine& engine, Input& input,
-                                       const std::vector<Rung>& ladder, std::size_t tokens,
-                                       const Advance& advance) {
-  QHX_ASSIGN_OR_RETURN(const hf::ModelConfig config, hf::load_config(options.against));
-  QHX_ASSIGN_OR_RETURN(const hf::Checkpoint checkpoint, hf::Checkpoint::open(options.against));
-  if (config.text.vocab_size != engine.text_spec().vocab) {
-    return invalid_argument("--against " + options.against.string() + ": its vocabulary is " +
-                            std::to_string(config.text.vocab_size) + ", that of " +
-                            bundle.manifest_path.filename().string() + " " +
-                            std::to_string(engine.text_spec().vocab));
+// What differs here would be another model, and every stage would say so.
+Status check_checkpoint(const Options& options, const Bundle& bundle, const engine::Engine& engine,
+                        const hf::ModelConfig& config) {
+  const runtime::TextSpec& spec = engine.text_spec();
+  const std::tuple<const char*, std::size_t, std::size_t> sizes[] = {
+      {"vocab_size", config.text.vocab_size, spec.vocab},
+      {"hidden_size", config.text.hidden_size, spec.hidden},
+      {"num_hidden_layers", config.text.n_layers, spec.layers},
+      {"head_dim", config.text.head_dim, spec.head_dim}};
+  for (const auto& [name, expected, found] : sizes) {
+    if (expected == found) continue;
+    return invalid_argument("--against " + options.against.string() + ": its " + name + " is " +
+                            std::to_string(expected) + ", that of " +
+                            bundle.manifest_path.filename().string() + " " + std::to_string(found) +
+                            ": give the folder that the bundle was forged from");
   }
-  ReferenceRun run{config, checkpoint, {}};
-  if (engine.vision() != nullptr) run.patches = engine.vision()->spec().params;
+  return {};
+}
+
+// Runs the reference on every rung; the first chooses the answer.
+Result<std::vector<Judge>> make_judges(const Options& options, const ReferenceRun& run,
+                                       const std::vector<Rung>& ladder, std::size_t tokens,
+                                       const engine::Engine& engine, Input& input,
+                                       const Advance& advance) {
   ThreadPool pool(options.threads);
   std::vector<Judge> judges;
   for (const Rung& rung : ladder) {
-    advance(0, "reference: " + std::string(input.picture ? "picture" : "text"));
     QHX_ASSIGN_OR_RETURN(Trace trace, trace_reference(run, rung.format, input, tokens,
                                                       engine.stop_ids(), pool, advance));
     judges.push_back(make_judge(rung.name, rung.thresholds, std::move(trace)));
@@ -124,72 +133,95 @@ Result<std::vector<Judge>> make_judges(const Options& options, const Bundle& bun
   return judges;
 }
 
-Result<Report> prove(const Options& options) {
-  QHX_ASSIGN_OR_RETURN(const Bundle bundle, open_bundle(options.path, ""));
-  QHX_ASSIGN_OR_RETURN(const WeightFormat format, weight_format(bundle, options.weights));
-  Report report;
-  report.manifest = bundle.manifest_path.filename().string();
-  report.source = "judged by the reference";
-  QHX_ASSIGN_OR_RETURN(const auto engine, load_engine(options, bundle, report.library));
-  QHX_ASSIGN_OR_RETURN(Input input, make_input(options, *engine));
-  const std::size_t tokens = options.tokens == 0 ? kDefaultTokens : options.tokens;
-  QHX_RETURN_IF_ERROR(check_room(*engine, input.prompt_ids.size(), tokens));
-  const std::vector<Rung> ladder = rungs(bundle, format);
-  const auto steps = static_cast<double>(tokens);
-  Meter meter(static_cast<double>(ladder.size()) * (20 + steps) + 40 + 2 * steps);
-  const Advance advance = std::ref(meter);
-  QHX_ASSIGN_OR_RETURN(std::vector<Judge> judges,
-                       make_judges(options, bundle, *engine, input, ladder, tokens, advance));
-  advance(0, "bundle: running");
-  QHX_ASSIGN_OR_RETURN(const Trace trace, trace_engine(*engine, input, advance));
-  judge_all(judges, trace, report);
-  describe(*engine, input, report);
-  // A bundle that failed carries no file that says it was verified.
-  if (!options.write || !report.ok()) return report;
+Result<std::string> write_record(const Bundle& bundle, const Report& report, Input input,
+                                 std::vector<Judge> judges) {
   Verified verified{QHX_VERSION, utc_now(),        report.library,   report.manifest,
                     {},          std::move(input), std::move(judges)};
   QHX_ASSIGN_OR_RETURN(verified.files, proved_files(bundle));
   QHX_ASSIGN_OR_RETURN(const std::string text, print_verified(verified));
-  QHX_RETURN_IF_ERROR(write_file(bundle.folder / kVerifiedFile, text));
-  report.written = (bundle.folder / kVerifiedFile).string();
+  const fs::path file = bundle.folder / kVerifiedFile;
+  QHX_RETURN_IF_ERROR(write_file(file, text));
+  return file.string();
+}
+
+Result<Report> prove(const Options& options) {
+  QHX_ASSIGN_OR_RETURN(const Bundle bundle, open_bundle(options.path, ""));
+  QHX_ASSIGN_OR_RETURN(const WeightFormat format, weight_format(bundle, options.weights));
+  QHX_ASSIGN_OR_RETURN(const hf::ModelConfig config, hf::load_config(options.against));
+  QHX_ASSIGN_OR_RETURN(const hf::Checkpoint checkpoint, hf::Checkpoint::open(options.against));
+  QHX_ASSIGN_OR_RETURN(const Loaded loaded, load_engine(options, bundle));
+  const engine::Engine& engine = *loaded.engine;
+  QHX_RETURN_IF_ERROR(check_checkpoint(options, bundle, engine, config));
+  QHX_ASSIGN_OR_RETURN(Input input, make_input(options, engine));
+  const std::size_t tokens = options.tokens == 0 ? kDefaultTokens : options.tokens;
+  QHX_RETURN_IF_ERROR(check_room(engine, input.prompt_ids.size(), tokens));
+  ReferenceRun run{config, checkpoint, {}};
+  if (engine.vision() != nullptr) run.patches = engine.vision()->spec().params;
+
+  const std::vector<Rung> ladder = rungs(bundle, format);
+  QHX_ASSIGN_OR_RETURN(const double judging, reference_work(run, input, tokens));
+  QHX_ASSIGN_OR_RETURN(const double running, engine_work(engine, input, tokens, loaded.emulation));
+  const Advance advance =
+      make_advance(options, static_cast<double>(ladder.size()) * judging + running);
+  QHX_ASSIGN_OR_RETURN(std::vector<Judge> judges,
+                       make_judges(options, run, ladder, tokens, engine, input, advance));
+  QHX_ASSIGN_OR_RETURN(const Trace trace, trace_engine(engine, input, loaded.emulation, advance));
+  Report report = make_report(bundle, loaded, "judged by the reference", input);
+  for (const Judge& judge : judges) report.verdicts.push_back(judge_trace(judge, trace));
+  // A bundle that failed carries no file that says it was verified.
+  if (options.write && report.ok()) {
+    QHX_ASSIGN_OR_RETURN(report.written,
+                         write_record(bundle, report, std::move(input), std::move(judges)));
+  }
   return report;
+}
+
+Result<Verified> read_record(const fs::path& file) {
+  std::error_code error;
+  if (!fs::exists(file, error)) {
+    return not_found(file.string() +
+                     ": no such file: verify with --against HF_DIR, and --write to make it");
+  }
+  QHX_ASSIGN_OR_RETURN(const std::string text, read_file(file, kMostVerifiedBytes));
+  return parse_verified(text, kVerifiedFile);
 }
 
 Result<Report> repeat(const Options& options) {
   std::error_code error;
   const bool folder = fs::is_directory(options.path, error);
   const fs::path file = (folder ? options.path : options.path.parent_path()) / kVerifiedFile;
-  if (!fs::exists(file, error)) {
-    return not_found(file.string() +
-                     ": no such file: verify with --against HF_DIR, and --write to make it");
-  }
-  QHX_ASSIGN_OR_RETURN(const std::string text, read_file(file, kMostVerifiedBytes));
-  QHX_ASSIGN_OR_RETURN(Verified verified, parse_verified(text, kVerifiedFile));
+  QHX_ASSIGN_OR_RETURN(Verified verified, read_record(file));
   QHX_ASSIGN_OR_RETURN(const Bundle bundle, open_bundle(options.path, verified.manifest));
-  Report report;
-  report.manifest = bundle.manifest_path.filename().string();
-  if (report.manifest != verified.manifest) {
+  const std::string manifest = bundle.manifest_path.filename().string();
+  if (manifest != verified.manifest) {
     return invalid_argument(file.string() + ": is about " + verified.manifest + ", not " +
-                            report.manifest);
+                            manifest);
   }
   QHX_RETURN_IF_ERROR(check_files(verified.files, bundle));
-  report.source = "judged by verified.json of " + verified.made + " (" + verified.library + ")";
-  QHX_ASSIGN_OR_RETURN(const auto engine, load_engine(options, bundle, report.library));
-  const std::vector<std::int32_t> recorded = verified.input.prompt_ids;
-  QHX_RETURN_IF_ERROR(encode_input(*engine, verified.input));
-  if (verified.input.prompt_ids != recorded)
+  QHX_ASSIGN_OR_RETURN(const Loaded loaded, load_engine(options, bundle));
+  Input& input = verified.input;
+  const std::vector<std::int32_t> recorded = input.prompt_ids;
+  QHX_RETURN_IF_ERROR(encode_input(*loaded.engine, input));
+  if (input.prompt_ids != recorded)
     return corrupt(std::string(kVerifiedFile) + ": input.prompt_ids are not those of its prompt");
-  Meter meter(40 + 2 * static_cast<double>(verified.input.answer_ids.size()));
-  meter(0, "bundle: running");
-  QHX_ASSIGN_OR_RETURN(const Trace trace, trace_engine(*engine, verified.input, std::ref(meter)));
-  judge_all(verified.judges, trace, report);
-  describe(*engine, verified.input, report);
+  QHX_ASSIGN_OR_RETURN(
+      const double running,
+      engine_work(*loaded.engine, input, input.answer_ids.size(), loaded.emulation));
+  QHX_ASSIGN_OR_RETURN(const Trace trace, trace_engine(*loaded.engine, input, loaded.emulation,
+                                                       make_advance(options, running)));
+  Report report = make_report(
+      bundle, loaded, "judged by verified.json of " + verified.made + " (" + verified.library + ")",
+      input);
+  for (const Judge& judge : verified.judges) report.verdicts.push_back(judge_trace(judge, trace));
   return report;
 }
 
 }  // namespace
 
 Result<Report> verify(const Options& options) {
+  std::error_code error;
+  if (!fs::exists(options.path, error))
+    return not_found(options.path.string() + ": no such bundle or manifest");
   if (!options.against.empty()) return prove(options);
   if (options.write || !options.image.empty() || options.prompt || options.tokens != 0 ||
       !options.weights.empty()) {

@@ -22,6 +22,7 @@ struct Options {
   std::string weights;     // "w8", "f16"; empty: what forge.json says
   bool write = false;
   bool allow_low_memory = false;
+  bool progress = true;  // on stderr, after two seconds
   int threads = 0;
 };
 inline constexpr std::size_t kDefaultTokens = 8;
