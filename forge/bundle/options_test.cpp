@@ -120,6 +120,17 @@ TEST(Validate, KnowsTheLimits) {
   }
 }
 
+TEST(Validate, ATextBundleNeedsNoRoomForAPicture) {
+  const hf::ModelConfig config = config_of(make_config({}));
+  ForgeOptions options;
+  options.pictures = false;
+  options.image = {512, 512};  // 256 tokens
+  options.context_rows = {kTextRows};
+  EXPECT_TRUE(validate(options, config).ok());
+  options.context_rows = {kTextRows - 1};
+  EXPECT_THAT(validate(options, config).message(), HasSubstr(": at least 32 are needed"));
+}
+
 TEST(ModelName, ComesFromTheSize) {
   EXPECT_EQ(model_name(config_of(make_config({}))), "qwen3vl-1m");
   for (const char* size : {"2b", "4b"}) {
