@@ -8,7 +8,7 @@ JOBS ?= $(shell nproc)
 IMAGE ?=
 PROMPT ?= Describe this image.
 
-.PHONY: help build demo test test-hf test-arm64 asan tsan fuzz bench clean
+.PHONY: help build demo test test-hf test-htp test-arm64 asan tsan fuzz bench clean
 
 help:
 	@echo "make demo                       forge the demo model and describe its sample pictures"
@@ -16,6 +16,7 @@ help:
 	@echo "make test                       build and run the test suite"
 	@echo "make build                      build/bin/qhx_generate, build/bin/qhx, build/lib/libQhxCpu.so"
 	@echo "make test-hf                    parity with Hugging Face transformers (installs torch, several GB)"
+	@echo "make test-htp                   the published phone presets, forged and run in the vendor's x86 emulation (10 minutes)"
 	@echo "make test-arm64                 the suite as AArch64 under qemu-user"
 	@echo "make asan, make tsan            the suite with sanitizers"
 	@echo "make fuzz                       a minute on each fuzz target"
@@ -44,6 +45,11 @@ test: build $(VENV)/.test-tools
 test-hf: test
 	@tools/setup/make_venv.sh $(VENV) hf
 	@$(VENV)/bin/python tests/parity/hf_parity.py --build $(BUILD)
+
+test-htp: build $(VENV)/.test-tools
+	@export QHX_HTP_LIB_DIR=$$($(VENV)/bin/python tools/setup/find_htp_libraries.py); \
+	[[ -n $$QHX_HTP_LIB_DIR ]] || { echo "No vendor QNN libraries: build/bin/qhx forge --get-qnn tells how to get them"; exit 1; }; \
+	$(VENV)/bin/python tests/htp/emulation.py --build $(BUILD) --full --jobs $(JOBS)
 
 demo: build
 	@python3 demo/demo.py --build $(BUILD) --prompt "$(PROMPT)" $(if $(IMAGE),--image "$(IMAGE)")

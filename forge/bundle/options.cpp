@@ -45,20 +45,29 @@ Status validate_rows(std::string_view option, const std::vector<std::uint32_t>& 
   return {};
 }
 
+// Whether a prompt fits a context of `most` rows, with its picture if there is to be one.
+Status validate_room(std::uint32_t most, const ForgeOptions& options,
+                     const hf::ModelConfig& config) {
+  std::uint64_t tokens = 0;
+  std::string reason = ": ";
+  if (options.pictures) {
+    const PatchGrid grid = patch_grid(options, config);
+    tokens = std::uint64_t{grid.rows} * grid.columns / config.vision.merge_unit();
+    reason += "a picture of " + to_string(options.image) + " takes " + std::to_string(tokens) +
+              " tokens, so ";
+  }
+  if (most >= tokens + kTextRows) return {};
+  return invalid_argument("--ctx " + std::to_string(most) + reason + "at least " +
+                          std::to_string(tokens + kTextRows) + " are needed; give more context" +
+                          (options.pictures ? " or a smaller --image" : ""));
+}
+
 Status validate_context(const ForgeOptions& options, const hf::ModelConfig& config) {
-  const auto merge = static_cast<std::uint64_t>(config.vision.merge_unit());
-  const PatchGrid grid = patch_grid(options, config);
-  const std::uint64_t tokens = std::uint64_t{grid.rows} * grid.columns / merge;
   if (options.context_rows.empty()) return invalid_argument("--ctx: no number given");
   QHX_RETURN_IF_ERROR(validate_rows("--ctx", options.context_rows));
   QHX_RETURN_IF_ERROR(validate_rows("--prefill", options.prefill_rows));
   const std::uint32_t most = options.context_rows.back();
-  if (options.pictures && most < tokens + kTextRows) {
-    return invalid_argument("--ctx " + std::to_string(most) + ": a picture of " +
-                            to_string(options.image) + " takes " + std::to_string(tokens) +
-                            " tokens, so at least " + std::to_string(tokens + kTextRows) +
-                            " are needed; give more context or a smaller --image");
-  }
+  QHX_RETURN_IF_ERROR(validate_room(most, options, config));
   if (most > config.text.max_position_embeddings) {
     return invalid_argument("--ctx " + std::to_string(most) + ": the model was made for at most " +
                             std::to_string(config.text.max_position_embeddings) + " positions");

@@ -92,9 +92,6 @@ TEST(Validate, KnowsTheLimits) {
       << "the default is cut to the context";
   options.context_rows = {6, 5 + kTextRows};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("takes 6 tokens"));
-  options.pictures = false;
-  EXPECT_TRUE(validate(options, config).ok()) << "without pictures none has to fit";
-  options.pictures = true;
   options.context_rows = {50, 100};
   options.prefill_rows = {51, 101};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("--prefill 101"));
@@ -134,6 +131,17 @@ TEST(Options, MeasuringIsFor16BitActivations) {
   EXPECT_TRUE(validate(options, config).ok());
   options.measure = false;
   EXPECT_THAT(validate(options, config).message(), HasSubstr("--no-calibrate"));
+}
+
+TEST(Validate, ATextBundleNeedsNoRoomForAPicture) {
+  const hf::ModelConfig config = config_of(make_config({}));
+  ForgeOptions options;
+  options.pictures = false;
+  options.image = {512, 512};  // 256 tokens
+  options.context_rows = {kTextRows};
+  EXPECT_TRUE(validate(options, config).ok());
+  options.context_rows = {kTextRows - 1};
+  EXPECT_THAT(validate(options, config).message(), HasSubstr(": at least 32 are needed"));
 }
 
 TEST(ModelName, ComesFromTheSize) {
