@@ -10,6 +10,17 @@
 namespace qhx::quant {
 namespace {
 
+constexpr float kSmallestNormalHalf = 0x1p-14f;
+
+// The next 16-bit float: rounded down, the largest weight would pass the limit.
+float round_up_to_half(float scale) {
+  if (scale < kSmallestNormalHalf) return scale;
+  std::uint16_t half = f32_to_f16(scale);
+  if (f16_to_f32(half) < scale) ++half;
+  const float rounded = f16_to_f32(half);
+  return std::isfinite(rounded) ? rounded : scale;
+}
+
 // One group of `count` weights; returns its scale.
 float quantize_group(const float* w, std::size_t count, int limit, std::int8_t* q) {
   float largest = 0.0f;
@@ -17,7 +28,7 @@ float quantize_group(const float* w, std::size_t count, int limit, std::int8_t* 
     QHX_DCHECK(std::isfinite(w[i]));
     largest = std::max(largest, std::abs(w[i]));
   }
-  const float scale = largest / static_cast<float>(limit);
+  const float scale = round_up_to_half(largest / static_cast<float>(limit));
   if (scale == 0.0f) {  // all zero, or so small that no float scale tells them from zero
     std::fill_n(q, count, std::int8_t{0});
     return 0.0f;

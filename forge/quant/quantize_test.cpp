@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
+
+#include "base/f16.h"
 
 namespace qhx::quant {
 namespace {
@@ -22,7 +25,7 @@ TEST(Quantize, LargestMagnitudeBecomesTheLimitAndTiesGoToEven) {
   std::int8_t q[8];
   float scales[2];
   quantize_per_channel(w, 2, 4, q, scales);
-  EXPECT_EQ(scales[0], 12.7f / 127.0f);
+  EXPECT_EQ(scales[0], 0x1.99cp-4f);  // the half above 12.7 / 127
   EXPECT_EQ(q[0], 127);
   EXPECT_EQ(q[1], -127);
   EXPECT_EQ(q[3], 0);
@@ -50,6 +53,23 @@ TEST(Quantize, ErrorIsAtMostHalfAStep) {
   check(kIn, 7);
   quantize_grouped_4bit(w.data(), kOut, kIn, 32, q.data(), scales.data());
   check(32, 7);
+}
+
+TEST(Quantize, ScalesAreHalvesThatReachTheLargestWeight) {
+  const std::vector<float> w = random_weights(200 * 16);
+  std::vector<std::int8_t> q(w.size());
+  std::vector<float> scales(200);
+  quantize_per_channel(w.data(), 200, 16, q.data(), scales.data());
+  for (std::size_t o = 0; o < 200; ++o) {
+    float largest = 0;
+    for (std::size_t i = 0; i < 16; ++i) largest = std::max(largest, std::abs(w[o * 16 + i]));
+    EXPECT_EQ(scales[o], f16_to_f32(f32_to_f16(scales[o])));
+    EXPECT_GE(scales[o] * 127, largest * (1 - 1e-6f));
+    EXPECT_LE(scales[o] * 127, largest * (1 + 0x1p-10f));
+  }
+  const float small = 1e-5f;  // its scale would have few bits as a half
+  quantize_per_channel(&small, 1, 1, q.data(), scales.data());
+  EXPECT_EQ(scales[0], small / 127);
 }
 
 TEST(Quantize, ZerosAndTinyWeights) {
