@@ -11,6 +11,7 @@
 #include "forge/bundle/check.h"
 #include "forge/bundle/context_worker.h"
 #include "forge/bundle/contexts.h"
+#include "forge/bundle/costs.h"
 #include "forge/bundle/manifests.h"
 #include "forge/bundle/output_folder.h"
 #include "forge/bundle/proof.h"
@@ -25,20 +26,6 @@ namespace qhx::forge {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Measured costs, in the time it takes to convert one weight: finalizing and writing it, putting it
-// into a table, and a byte's checksum. Only the progress display depends on them.
-constexpr double kFinishCost = 1.0;
-constexpr double kTableCost = 0.8;
-constexpr double kChecksumCost = 0.15;
-// The same for the vendor's library, by graph: with several rows, with one row, and the lm-head.
-constexpr double kDeviceRowsCost = 17.0, kDeviceRowCost = 7.0, kDeviceHeadCost = 3.0;
-// Of measuring activations, a product of two numbers.
-constexpr double kProductCost = 0.05;
-constexpr double kSecondsPerCost = 1e-8;
-// A finalize that takes longer than this many times its expected time will not end.
-constexpr double kPatience = 15.0;
-constexpr double kLeastPatience = 600.0;  // seconds
 
 std::vector<fs::path> input_files(const fs::path& folder) {
   std::vector<fs::path> files;
@@ -100,7 +87,7 @@ class Forge {
     QHX_ASSIGN_OR_RETURN(hf::Checkpoint checkpoint, hf::Checkpoint::open(options_.checkpoint));
     checkpoint_.emplace(std::move(checkpoint));
     QHX_RETURN_IF_ERROR(hf::validate_tensors(config_, *checkpoint_));
-    weights_.emplace(config_);
+    costs_.emplace(options_, config_);
     QHX_ASSIGN_OR_RETURN(library_, qnn::BackendLibrary::open(options_.qnn_library));
     QHX_ASSIGN_OR_RETURN(system_, qnn::SystemLibrary::open(options_.system_library));
     facts_.qnn_build = library_->build_id();
@@ -127,26 +114,10 @@ class Forge {
                                 work_key(options_, *library_, facts_.model, inputs_));
   }
 
-  double bytes_per_weight() const { return options_.weights == WeightFormat::kW8 ? 1.0 : 2.0; }
-
-  // Weights of all binaries; shared ones are stored once.
-  double stored_weights() const {
-    double sum = 0;
-    for (const ContextJob& job : jobs_)
-      sum += weights_->of(job.kind) * (job.share_weights ? 1 : graphs_in(job));
-    return sum;
-  }
-
-  // How often weights that are not shared are stored.
-  double graphs_in(const ContextJob& job) const {
-    if (job.kind != ContextKind::kText || !options_.target.device()) return 1;
-    return static_cast<double>(text_spec(options_, config_).graphs.size());
-  }
-
   Status check_disk_space() const {
     // Graphs with some room for scales and alignment, the f16 table, and the rest.
     const double needed =
-        stored_weights() * bytes_per_weight() * 1.1 + weights_->head * 2 + 64.0 * (1 << 20);
+        costs_->stored_bytes(jobs_) * 1.1 + costs_->table_weights() * 2 + 64.0 * (1 << 20);
     fs::path place = fs::absolute(options_.output).lexically_normal();
     std::error_code error;
     while (!fs::exists(place, error) && place.has_relative_path()) place = place.parent_path();
@@ -157,48 +128,22 @@ class Forge {
                     std::to_string(space.available / 1000000) + " MB are free");
   }
 
-  // Of finalizing and writing a context, per weight.
-  double finish_cost(const ContextJob& job) const {
-    if (!options_.target.device()) return kFinishCost;
-    if (job.kind == ContextKind::kHead) return kDeviceHeadCost;
-    if (job.kind == ContextKind::kVision) return kDeviceRowsCost;
-    double cost = 0;
-    for (const TextGraphSpec& graph : text_spec(options_, config_).graphs)
-      cost += graph.rows > 1 ? kDeviceRowsCost : kDeviceRowCost;
-    return cost;
-  }
-
-  // Of running a context's graphs in the library's emulation.
-  double proof_cost(const ContextJob& job) const {
-    if (!options_.prove) return 0;
-    double seconds = 0;
-    const double weights = weights_->of(job.kind);
-    if (job.kind == ContextKind::kText) {
-      for (const TextGraphSpec& graph : text_spec(options_, config_).graphs)
-        seconds += emulation_seconds(weights, graph.rows);
-    } else {
-      seconds = emulation_seconds(
-          weights, job.kind == ContextKind::kVision ? patch_grid(options_, config_).patches() : 1);
-    }
-    return seconds / kSecondsPerCost;
-  }
-
   void plan_work() {
     inputs_ = input_files(options_.checkpoint);
     if (measures_activations(options_))
-      work_.plan("activation ranges", calibration_products(config_, calibration_) * kProductCost);
-    work_.plan("tables", weights_->head * kTableCost);
+      work_.plan("activation ranges", costs_->measuring(calibration_));
+    work_.plan("tables", costs_->table());
     for (const ContextJob& job : jobs_)
-      work_.plan(job.stage, weights_->of(job.kind) * (1 + finish_cost(job)) + proof_cost(job));
-    const double bytes = static_cast<double>(total_bytes(inputs_)) + weights_->head * 2 +
-                         stored_weights() * bytes_per_weight();
-    work_.plan("checksums", bytes * kChecksumCost);
+      work_.plan(job.stage, costs_->weights(job) + costs_->finishing(job));
+    const double bytes = static_cast<double>(total_bytes(inputs_)) + costs_->table_weights() * 2 +
+                         costs_->stored_bytes(jobs_);
+    work_.plan("checksums", Costs::checksum(bytes));
   }
 
   Status choose_scales(const fs::path& folder) {
     if (!measures_activations(options_)) return {};
     QHX_RETURN_IF_ERROR(work_.begin_next());
-    const double cost = calibration_products(config_, calibration_) * kProductCost;
+    const double cost = costs_->measuring(calibration_);
     double told = 0;
     QHX_ASSIGN_OR_RETURN(
         scales_,
@@ -215,7 +160,7 @@ class Forge {
     QHX_ASSIGN_OR_RETURN(
         facts_.files[names_->embed],
         write_f16_table(*checkpoint_, kEmbedTensor, folder / names_->embed, [&](std::size_t n) {
-          return work_.advance(static_cast<double>(n) * kTableCost);
+          return work_.advance(costs_->table() * static_cast<double>(n) / costs_->table_weights());
         }));
     QHX_RETURN_IF_ERROR(write_file(folder / names_->tokenizer, tokenizer_));
     if (!options_.pictures) return {};
@@ -255,14 +200,11 @@ class Forge {
 
   // While the library finalizes it says nothing: progress follows the clock, up to nearly the end.
   Status write_in_worker(const ContextJob& job, const fs::path& file) {
-    const double weights = weights_->of(job.kind);
-    const double finish = weights * finish_cost(job) + proof_cost(job);
-    const double patience = std::max(kLeastPatience, finish * kSecondsPerCost * kPatience);
-    const WorkerLimits limits{
-        .memory_bytes = options_.memory_limit,
-        .silence = std::chrono::seconds(options_.finalize_timeout != 0
-                                            ? options_.finalize_timeout
-                                            : static_cast<std::uint32_t>(patience))};
+    const double weights = costs_->weights(job), finish = costs_->finishing(job);
+    const WorkerLimits limits{.memory_bytes = options_.memory_limit,
+                              .silence = options_.finalize_timeout != 0
+                                             ? std::chrono::seconds(options_.finalize_timeout)
+                                             : costs_->patience(job)};
     double loaded = 0, shown = 0;
     auto last = std::chrono::steady_clock::now();
     QHX_ASSIGN_OR_RETURN(
@@ -272,8 +214,7 @@ class Forge {
           const std::chrono::duration<double> passed = now - std::exchange(last, now);
           loaded += amount;
           if (loaded < weights) return work_.advance(amount);
-          const double step =
-              std::min(passed.count() / kSecondsPerCost, (finish * 0.95 - shown) * 0.1);
+          const double step = std::min(Costs::of(passed), (finish * 0.95 - shown) * 0.1);
           shown += step;
           return work_.advance(amount + std::max(step, 0.0));
         }));
@@ -305,7 +246,7 @@ class Forge {
         facts_.files[name].bytes = bytes;
         facts_.files[name].sha256 = *sha256;
       }
-      status = work_.advance(static_cast<double>(bytes) * kChecksumCost);
+      status = work_.advance(Costs::checksum(static_cast<double>(bytes)));
     });
     return status;
   }
@@ -351,7 +292,7 @@ class Forge {
   std::vector<ContextJob> jobs_;
   CalibrationSet calibration_;
   ActivationScales scales_;
-  std::optional<ContextWeights> weights_;
+  std::optional<Costs> costs_;
   std::uint64_t worker_peak_ = 0;
   std::optional<hf::Checkpoint> checkpoint_;
   std::vector<fs::path> inputs_;
