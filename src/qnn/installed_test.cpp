@@ -59,7 +59,8 @@ TEST_F(Installed, WhatIsGivenStays) {
 TEST_F(Installed, AMissingSystemLibrarySaysWhatToGive) {
   const Status status = complete_libraries({put("mine.so"), ""}, true, "cpu.so").status();
   EXPECT_EQ(status.code(), StatusCode::kNotFound);
-  EXPECT_THAT(status.message(), HasSubstr("--system-lib"));
+  EXPECT_THAT(status.message(),
+              HasSubstr("libQnnSystem.so: not found beside mine.so; name the system library"));
 }
 
 }  // namespace
