@@ -16,7 +16,7 @@ help:
 	@echo "make test                       build and run the test suite"
 	@echo "make build                      build/bin/qhx_generate, build/bin/qhx, build/lib/libQhxCpu.so"
 	@echo "make test-hf                    parity with Hugging Face transformers (installs torch, several GB)"
-	@echo "make test-htp                   the published phone presets, forged and run in the vendor's x86 emulation (10 minutes)"
+	@echo "make test-htp                   the published phone presets, forged and run in the vendor's x86 emulation (10 to 30 minutes)"
 	@echo "make test-arm64                 the suite as AArch64 under qemu-user"
 	@echo "make asan, make tsan            the suite with sanitizers"
 	@echo "make fuzz                       a minute on each fuzz target"
