@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/utc.h"
+#include "forge/bundle/scales.h"
 
 namespace qhx::forge {
 namespace {
@@ -27,7 +28,7 @@ nlohmann::ordered_json describe_options(const ForgeOptions& options, const std::
           {"prefill", prefill_rows(options)},
           {"pictures", options.pictures},
           {"emulation_twin", options.emulation_twin},
-          {"measure", options.measure},
+          {"measure", measures_activations(options) && options.measure},
           {"dlbc", options.target.device() && options.target.htp.dlbc},
           {"prove", options.prove},
           {"name", model}};

@@ -4,8 +4,9 @@
 // Symmetric, no zero point: scale = max|w| / limit over a group, q = w / scale rounded half to
 // even, limit 127 for 8 bits and 7 for 4 bits. The division is done in float. HTP keeps scales as
 // 16-bit floats, so they are rounded up to one here, that all libraries compute with the same;
-// but not below 2^-14, where those have few bits. A group of zeros gets scale 0 and zeros. A weight matrix is [out, in], row-major; a group is one output row, or
-// `group_size` consecutive inputs of one row.
+// but not below 2^-14, where those have few bits. A group of zeros gets scale 0 and zeros. A weight
+// matrix is [out, in], row-major; a group is one output row, or `group_size` consecutive inputs of
+// one row.
 #pragma once
 
 #include <cstddef>
