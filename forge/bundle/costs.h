@@ -3,9 +3,7 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
 #include <span>
-#include <string>
 
 #include "forge/bundle/contexts.h"
 #include "forge/bundle/options.h"

@@ -277,7 +277,7 @@ class Forge {
     if (options_.pictures) report.manifests.push_back(names_->vlm_manifest);
     report.manifests.push_back(names_->text_manifest);
     report.bytes = total_bytes(bundle_files(folder));
-    report.warnings = scales_.warnings;
+    report.warnings = scales_.warnings();
     report.stages = work_.times();
     report.peak_resident_bytes = std::max(peak_resident_bytes(), worker_peak_);
     return report;

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "forge/bundle/contexts.h"
 #include "forge/bundle/output_folder.h"
+#include "vision/positions.h"
 
 namespace qhx::forge {
 namespace {
@@ -48,17 +49,17 @@ class InputMaker {
     return values;
   }
 
+  // The call's rows follow the filled ones, as text: at the same place on all axes.
   std::vector<float> angles(const TensorInfo& tensor, bool cosine) const {
-    const std::size_t pairs = tensor.dims.back();
-    std::vector<float> values;
-    for (std::uint32_t row = 0; row < rows_; ++row) {
-      for (std::size_t j = 0; j < pairs; ++j) {
-        const double frequency = std::pow(config_.text.rope_theta, -double(j) / double(pairs));
-        const double angle = (filled() + row) * frequency;
-        values.push_back(static_cast<float>(cosine ? std::cos(angle) : std::sin(angle)));
-      }
+    std::vector<std::int32_t> positions;
+    for (int axis = 0; axis < 3; ++axis) {
+      for (std::uint32_t row = 0; row < rows_; ++row)
+        positions.push_back(static_cast<std::int32_t>(filled() + row));
     }
-    return values;
+    std::vector<float> cos(tensor.element_count()), sin(cos.size());
+    vision::fill_mrope(positions, config_.text.rope_theta, config_.text.mrope_section,
+                       config_.text.head_dim, cos, sin);
+    return cosine ? cos : sin;
   }
 
   Result<std::vector<float>> embeddings(const TensorInfo& tensor) const {

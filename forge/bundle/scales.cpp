@@ -13,7 +13,7 @@ using nlohmann::ordered_json;
 const std::string kScalesFile = std::string(kNotePrefix) + "scales.json";
 
 ActivationScales summarize(const hf::ModelConfig& config, const RangeReport& report) {
-  return {report.plan, range_record(config, report), report.warnings};
+  return {report.plan, range_record(config, report)};
 }
 
 // Of a file that an earlier run of this program wrote; anything else counts as not there.
@@ -25,7 +25,7 @@ std::optional<ActivationScales> read_scales(const fs::path& file) {
     ActivationScales scales;
     scales.plan = parse_plan(nlohmann::json(json.at("plan")));
     scales.record = std::move(json.at("record"));
-    scales.warnings = scales.record.at("warnings").get<std::vector<std::string>>();
+    scales.warnings();  // throws if the record is none
     return scales;
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;
@@ -33,6 +33,11 @@ std::optional<ActivationScales> read_scales(const fs::path& file) {
 }
 
 }  // namespace
+
+std::vector<std::string> ActivationScales::warnings() const {
+  if (record.is_null()) return {};
+  return record.at("warnings").get<std::vector<std::string>>();
+}
 
 bool measures_activations(const ForgeOptions& options) {
   return options.target.activation == QNN_DATATYPE_FLOAT_16;

@@ -20,7 +20,8 @@ namespace qhx::forge {
 struct ActivationScales {
   ScalePlan plan;
   nlohmann::ordered_json record;  // what forge.json keeps; null: the target has no such stage
-  std::vector<std::string> warnings;
+
+  std::vector<std::string> warnings() const;  // of the record
 };
 
 bool measures_activations(const ForgeOptions& options);

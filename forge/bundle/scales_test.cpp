@@ -55,7 +55,7 @@ TEST_F(Scales, AreMeasuredOnceForAllRunsOfTheSameWork) {
   EXPECT_EQ(calls_, 0);
   EXPECT_EQ(second->plan, first->plan);
   EXPECT_EQ(second->record, first->record);
-  EXPECT_EQ(second->warnings, first->warnings);
+  EXPECT_EQ(second->warnings(), first->warnings());
 }
 
 TEST_F(Scales, ADamagedNoteIsMeasuredAgain) {
@@ -70,7 +70,7 @@ TEST_F(Scales, MayBeTurnedOffWithAWarning) {
   ASSERT_TRUE(scales.ok()) << scales.status();
   EXPECT_EQ(calls_, 0);
   EXPECT_TRUE(scales->plan.identity());
-  EXPECT_THAT(scales->warnings, ElementsAre(HasSubstr("were not measured")));
+  EXPECT_THAT(scales->warnings(), ElementsAre(HasSubstr("were not measured")));
 }
 
 TEST_F(Scales, BundlesWithoutPicturesAreMeasuredOnTexts) {

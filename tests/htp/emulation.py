@@ -46,8 +46,8 @@ class Case:
         return " ".join([self.preset, self.weights, *(word.removeprefix("--") for word in self.geometry)])
 
 
-def both_weights(*args, **keys):
-    return [Case(preset, weights, *args[1:], **keys) for preset in args[:1] for weights in LIMITS]
+def both_weights(preset, geometry=()):
+    return [Case(preset, weights, geometry) for weights in LIMITS]
 
 
 FULL = [case for preset in ("v79-vlm-512", "v81-vlm-512", "v81-text", "v75-vlm-512", "v73-vlm-512")
