@@ -6,7 +6,10 @@
 // optional), residual
 //             (optional); outputs: one for each layer. Attribute activations: list of Activation
 //             values. y = activation(x W + bias) + residual, over all elements of x by its last
-//             dimension.
+//             dimension. Attribute precise, 1: the result reaches a softmax. Where integer weights
+//             meet activations in integers, these have one level (kernel_table.h) if there are many
+//             rows, and two for precise linears or few rows, whose time is that of reading the
+//             weights.
 #include "kernels/quantized_rows.h"
 #include "ops/all.h"
 #include "ops/weights.h"
@@ -126,7 +129,7 @@ Status check_packed_linear(const OpView& op) {
     return op_error(op,
                     "expected an input and 3 for each of " + std::to_string(layers) + " outputs");
   }
-  QHX_RETURN_IF_ERROR(expect_params(op, {"activations"}));
+  QHX_RETURN_IF_ERROR(expect_params(op, {"activations", "precise"}));
   QHX_RETURN_IF_ERROR(expect_one_float_type(op, {0}));
   const auto* activations = op.node.attributes.list("activations");
   if (activations == nullptr || activations->size() != layers) {
@@ -158,6 +161,7 @@ struct LinearPlan {
   std::vector<Layer> layers;
   std::vector<Item> items;
   bool integer = false;  // some layer's weights have an integer form
+  bool precise = false;
 };
 
 // Rows up to which a product is bound by reading the weights.
@@ -201,6 +205,7 @@ LinearPlan make_plan(const Graph& graph, const Node& node, std::size_t threads) 
   const Tensor& x = graph.tensors[static_cast<std::size_t>(plan.x)];
   plan.k = x.dims.back();
   plan.rows = x.elements() / plan.k;
+  plan.precise = node.attributes.integer("precise", 0) != 0;
   const auto& activations = *node.attributes.list("activations");
   for (std::size_t i = 0; i < node.outputs.size(); ++i) {
     const std::size_t at = 1 + i * kInputsPerLayer;
@@ -232,7 +237,8 @@ int activation_levels(const Run& run, const LinearPlan& plan) {
     case Activations::kAuto:
       break;
   }
-  return plan.rows <= run.kernels.integer_rows ? 2 : 0;
+  if (plan.rows > run.kernels.integer_rows) return 0;
+  return plan.precise || plan.rows <= kStreamingRows ? 2 : 1;
 }
 
 IntegerRows quantize(const Run& run, const LinearPlan& plan, int levels) {
