@@ -6,10 +6,7 @@
 // optional), residual
 //             (optional); outputs: one for each layer. Attribute activations: list of Activation
 //             values. y = activation(x W + bias) + residual, over all elements of x by its last
-//             dimension. Attribute precise, 1: the result reaches a softmax. Where integer weights
-//             meet activations in integers, these have one level (kernel_table.h) if there are many
-//             rows, and two for precise linears or few rows, whose time is that of reading the
-//             weights.
+//             dimension. Attribute precise, 1: the result reaches a softmax.
 #include "kernels/quantized_rows.h"
 #include "ops/all.h"
 #include "ops/weights.h"
@@ -233,12 +230,11 @@ int activation_levels(const Run& run, const LinearPlan& plan) {
     case Activations::kInt16:
       return 2;
     case Activations::kInt8:
-      return 1;
+      return plan.precise || plan.rows <= kStreamingRows ? 2 : 1;
     case Activations::kAuto:
       break;
   }
-  if (plan.rows > run.kernels.integer_rows) return 0;
-  return plan.precise || plan.rows <= kStreamingRows ? 2 : 1;
+  return plan.rows <= run.kernels.integer_rows ? 2 : 0;
 }
 
 IntegerRows quantize(const Run& run, const LinearPlan& plan, int levels) {
