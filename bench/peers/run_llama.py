@@ -71,10 +71,19 @@ class Server:
         return first
 
     def encode_s(self):
-        """Of the last picture that was encoded, from the log."""
+        """Of the last picture, from the stamps (minutes.seconds.milliseconds.microseconds) around it in the log."""
+        stamp, begin, taken = r"^(\d+)\.(\d+)\.(\d+)\.(\d+) ", None, None
         with open(self.log, errors="replace") as f:
-            found = re.findall(r"(?:encoded|encoding done) in (\d+) ms", f.read())
-        return int(found[-1]) / 1e3 if found else None
+            for line in f:
+                if (found := re.match(stamp, line)) is None:
+                    continue
+                minutes, seconds, ms, us = map(int, found.groups())
+                now = minutes * 60 + seconds + ms / 1e3 + us / 1e6
+                if "encoding mtmd batch" in line:
+                    begin = now
+                elif "decoding image batch" in line and begin is not None:
+                    begin, taken = None, now - begin
+        return taken
 
     def stop(self):
         self.process.terminate()
