@@ -4,10 +4,15 @@
 //   kernels_bench --benchmark_filter=avx2 --benchmark_format=json
 //
 // One thread. Compute-bound kernels report FLOP/s, memory-bound ones bytes/s of what they must read
-// and write. Weights of the streamed products are larger together than a last-level cache, and are
-// taken in turn.
+// and write, and both the share of this machine's roof that they reach (roofs.h): `of_peak` and
+// `of_memory`. Weights of the streamed products are larger together than a last-level cache, and
+// are taken in turn.
+//
+// A new kernel is a line in linear_shapes() if it is a linear layer, else a function that ends in
+// report_flops() or report_bytes() and a line in register_target().
 #include <benchmark/benchmark.h>
 
+#include <array>
 #include <cstring>
 #include <random>
 #include <string>
@@ -16,6 +21,7 @@
 #include "base/aligned_buffer.h"
 #include "kernels/kernels.h"
 #include "kernels/pack.h"
+#include "roofs.h"
 
 namespace qhx::cpu {
 namespace {
@@ -33,11 +39,19 @@ std::vector<float> floats(std::size_t n) {
   return out;
 }
 
-void report_flops(State& state, double flops) {
-  state.counters["FLOP"] = Counter(flops, Counter::kIsIterationInvariantRate, Counter::kIs1000);
+// `roof` in operations or bytes a second; 0: unknown.
+void report(State& state, const char* what, const char* share, double amount, double roof) {
+  state.counters[what] = Counter(amount, Counter::kIsIterationInvariantRate, Counter::kIs1000);
+  if (roof > 0) state.counters[share] = Counter(amount / roof, Counter::kIsIterationInvariantRate);
 }
+// Arithmetic in f32 unless the kernel multiplies something else.
+void report_flops(State& state, const KernelTable* kernels, double flops,
+                  const char* number = "f32") {
+  report(state, "FLOP", "of_peak", flops, bench::peak_roof(kernels->name, number));
+}
+// What does not fit into a cache; sums of a kernel that stays inside one exceed the roof.
 void report_bytes(State& state, double bytes) {
-  state.counters["bytes"] = Counter(bytes, Counter::kIsIterationInvariantRate, Counter::kIs1000);
+  report(state, "bytes", "of_memory", bytes, bench::read_roof());
 }
 
 // Packed weights, `copies` layers of them one after the other. Any bytes are valid int8 and int4
@@ -66,7 +80,7 @@ struct Layers {
 };
 
 struct LinearShape {
-  const char* name;
+  std::string name;
   WeightType type;
   std::size_t m, k, n, group;
 };
@@ -88,7 +102,7 @@ void bench_linear(State& state, const KernelTable* kernels, LinearShape s) {
     benchmark::ClobberMemory();
   }
   if (streamed) report_bytes(state, static_cast<double>(layers.bytes_each));
-  report_flops(state, 2.0 * static_cast<double>(s.m * s.k * s.n));
+  report_flops(state, kernels, 2.0 * static_cast<double>(s.m * s.k * s.n));
 }
 
 void bench_matmul(State& state, const KernelTable* kernels, bool transposed) {
@@ -109,7 +123,7 @@ void bench_matmul(State& state, const KernelTable* kernels, bool transposed) {
                     {.row_end = m, .panel_end = panel_count(n)}, scratch.data());
     benchmark::ClobberMemory();
   }
-  report_flops(state, 2.0 * m * n * k);
+  report_flops(state, kernels, 2.0 * m * n * k);
 }
 
 // One vision head: 1024 patches see each other; rows are those of [1024, 3 * 1024].
@@ -130,7 +144,7 @@ void bench_attention_vision(State& state, const KernelTable* kernels) {
     kernels->attention(args, scratch.data());
     benchmark::ClobberMemory();
   }
-  report_flops(state, 4.0 * static_cast<double>(tokens * tokens * d));
+  report_flops(state, kernels, 4.0 * static_cast<double>(tokens * tokens * d));
 }
 
 struct DecoderAttention {
@@ -181,7 +195,7 @@ void bench_attention_prefill(State& state, const KernelTable* kernels) {
     kernels->attention(a.args, scratch.data());
     benchmark::ClobberMemory();
   }
-  report_flops(state, 4.0 * 2 * 320 * 321 / 2 * 128);
+  report_flops(state, kernels, 4.0 * 2 * 320 * 321 / 2 * 128);
 }
 
 // One key/value head of a decode step with a full cache; bytes are those of keys and values.
@@ -268,27 +282,55 @@ void register_rows(const KernelTable* t, const std::string& suffix) {
       [=](const float* x, float*, std::size_t n) { benchmark::DoNotOptimize(t->argmax(x, n)); });
 }
 
+// Every linear layer of the model, by the rows it is called with: pictures of 512 x 512 have 1024
+// patches and 256 tokens after merging.
+std::vector<LinearShape> linear_shapes() {
+  struct Layer {
+    const char* name;
+    std::size_t k, n;
+  };
+  const Layer vision[] = {
+      {"qkv", 1024, 3072}, {"proj", 1024, 1024}, {"fc1", 1024, 4096}, {"fc2", 4096, 1024}};
+  const Layer merger[] = {{"fc1", 4096, 4096}, {"fc2", 4096, 2048}};
+  const Layer text[] = {{"q", 2048, 2048},
+                        {"kv", 2048, 1024},
+                        {"o", 2048, 2048},
+                        {"up", 2048, 6144},
+                        {"down", 6144, 2048}};
+  struct Format {
+    const char* name;
+    WeightType type;
+    std::size_t group;
+  };
+  const Format formats[] = {{"f16", WeightType::kF16, 0},
+                            {"i8", WeightType::kI8, 0},
+                            {"i4", WeightType::kI4, 0},
+                            {"i4_g32", WeightType::kI4, 32}};
+  std::vector<LinearShape> shapes;
+  const auto add = [&](const char* stage, std::size_t rows, const auto& layers) {
+    for (const Format& format : formats) {
+      for (const Layer& layer : layers) {
+        shapes.push_back({std::string(stage) + "_" + layer.name + "_" + format.name, format.type,
+                          rows, layer.k, layer.n, format.group});
+      }
+    }
+  };
+  add("vision", 1024, vision);
+  add("merger", 256, merger);
+  add("prefill", 320, text);
+  add("decode", 1, text);
+  add("lmhead", 1, std::to_array<Layer>({{"logits", 2048, 151936}}));
+  // A few rows, as when several tokens are tried at once.
+  for (const std::size_t rows : {2, 4, 8, 16}) {
+    shapes.push_back(
+        {"rows_" + std::to_string(rows) + "_up_i8", WeightType::kI8, rows, 2048, 6144, 0});
+  }
+  return shapes;
+}
+
 void register_target(const KernelTable* table) {
   const std::string suffix = std::string("/") + table->name;
-  const LinearShape shapes[] = {
-      {"vision_fc1_f16", WeightType::kF16, 1024, 1024, 4096, 0},
-      {"vision_fc1_i8", WeightType::kI8, 1024, 1024, 4096, 0},
-      {"prefill_up_f16", WeightType::kF16, 320, 2048, 6144, 0},
-      {"prefill_up_i8", WeightType::kI8, 320, 2048, 6144, 0},
-      {"prefill_up_i4", WeightType::kI4, 320, 2048, 6144, 0},
-      {"prefill_up_i4_g32", WeightType::kI4, 320, 2048, 6144, 32},
-      {"prefill_down_i8", WeightType::kI8, 320, 6144, 2048, 0},
-      {"rows_8_up_i8", WeightType::kI8, 8, 2048, 6144, 0},
-      {"decode_up_f16", WeightType::kF16, 1, 2048, 6144, 0},
-      {"decode_up_i8", WeightType::kI8, 1, 2048, 6144, 0},
-      {"decode_down_i8", WeightType::kI8, 1, 6144, 2048, 0},
-      {"decode_up_i4", WeightType::kI4, 1, 2048, 6144, 0},
-      {"decode_up_i4_g32", WeightType::kI4, 1, 2048, 6144, 32},
-      {"decode_2_up_i8", WeightType::kI8, 2, 2048, 6144, 0},
-      {"decode_4_up_i8", WeightType::kI8, 4, 2048, 6144, 0},
-      {"lmhead_i8", WeightType::kI8, 1, 2048, 151936, 0},
-  };
-  for (const LinearShape& shape : shapes) {
+  for (const LinearShape& shape : linear_shapes()) {
     benchmark::RegisterBenchmark((shape.name + suffix).c_str(), bench_linear, table, shape);
   }
   const auto add = [&](const char* name, auto function, auto... more) {

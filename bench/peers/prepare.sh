@@ -111,9 +111,10 @@ mnn() {
   for bits in 8 ${INT4:+4}; do
     [[ -f $work/mnn-int$bits/config.json ]] && continue
     borrow_torch mnn-export
-    # Only what the exporter imports: its declared dependencies are another torch.
-    "$work/mnn-export/bin/pip" install -q --disable-pip-version-check --no-deps llmexport==0.0.5 "mnn==$mnn" yaspin termcolor onnx \
-      ml_dtypes onnxslim onnxruntime flatbuffers sentencepiece protobuf sympy mpmath colorama transformers==4.57.6 tokenizers==0.22.1 "huggingface_hub<1"
+    "$work/mnn-export/bin/pip" install -q --disable-pip-version-check transformers==4.57.6 onnx ml_dtypes onnxslim onnxruntime \
+      sentencepiece yaspin
+    # Its declared dependencies are another torch.
+    "$work/mnn-export/bin/pip" install -q --disable-pip-version-check --no-deps llmexport==0.0.5 "mnn==$mnn"
     say "MNN export, int$bits"
     # Its console command does not find its own modules; as a script in its folder it does.
     folder=$("$work/mnn-export/bin/python" -c 'import importlib.util as u; print(u.find_spec("llmexport").submodule_search_locations[0])')
