@@ -11,6 +11,7 @@
 // A new kernel is a line in linear_shapes() if it is a linear layer, else a function that ends in
 // report_flops() or report_bytes() and a line in register_target().
 #include <benchmark/benchmark.h>
+#include <time.h>
 
 #include <array>
 #include <cstring>
@@ -39,19 +40,38 @@ std::vector<float> floats(std::size_t n) {
   return out;
 }
 
+// CPU time of this thread since it was made. The library's own rate counters would print a share as
+// "0.9/s".
+class CpuClock {
+ public:
+  double seconds() const { return now() - start_; }
+
+ private:
+  static double now() {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+  }
+  double start_ = now();
+};
+
 // `roof` in operations or bytes a second; 0: unknown.
-void report(State& state, const char* what, const char* share, double amount, double roof) {
-  state.counters[what] = Counter(amount, Counter::kIsIterationInvariantRate, Counter::kIs1000);
-  if (roof > 0) state.counters[share] = Counter(amount / roof, Counter::kIsIterationInvariantRate);
+void report(State& state, double seconds, const char* what, const char* share, double amount,
+            double roof) {
+  const double rate = amount * static_cast<double>(state.iterations()) / seconds;
+  state.counters[std::string(what) + "/s"] = Counter(rate, Counter::kDefaults, Counter::kIs1000);
+  if (roof > 0) state.counters[share] = rate / roof;
 }
 // Arithmetic in f32 unless the kernel multiplies something else.
-void report_flops(State& state, const KernelTable* kernels, double flops,
-                  const char* number = "f32") {
-  report(state, "FLOP", "of_peak", flops, bench::peak_roof(kernels->name, number));
+void report_flops(State& state, const CpuClock& clock, const KernelTable* kernels, double flops,
+                  const char* numbers = "f32") {
+  const double seconds = clock.seconds();  // measuring the roof takes some, too
+  report(state, seconds, "FLOP", "of_peak", flops, bench::peak_roof(kernels->name, numbers));
 }
-// What does not fit into a cache; sums of a kernel that stays inside one exceed the roof.
-void report_bytes(State& state, double bytes) {
-  report(state, "bytes", "of_memory", bytes, bench::read_roof());
+// Data that a cache holds is read faster than the roof, which is that of memory.
+void report_bytes(State& state, const CpuClock& clock, double bytes) {
+  const double seconds = clock.seconds();
+  report(state, seconds, "bytes", "of_memory", bytes, bench::read_roof());
 }
 
 // Packed weights, `copies` layers of them one after the other. Any bytes are valid int8 and int4
@@ -95,14 +115,15 @@ void bench_linear(State& state, const KernelTable* kernels, LinearShape s) {
   const LinearArgs args{
       .weights = &layers.weights, .x = x.data(), .x_stride = s.k, .y = y.data(), .y_stride = s.n};
   std::size_t copy = 0;
+  const CpuClock clock;
   for (auto _ : state) {
     layers.weights.panels = layers.bytes.data() + copy * layers.bytes_each;
     copy = (copy + 1) % copies;
     kernels->linear(args, {.row_end = s.m, .panel_end = panel_count(s.n)}, scratch.data());
     benchmark::ClobberMemory();
   }
-  if (streamed) report_bytes(state, static_cast<double>(layers.bytes_each));
-  report_flops(state, kernels, 2.0 * static_cast<double>(s.m * s.k * s.n));
+  if (streamed) report_bytes(state, clock, static_cast<double>(layers.bytes_each));
+  report_flops(state, clock, kernels, 2.0 * static_cast<double>(s.m * s.k * s.n));
 }
 
 void bench_matmul(State& state, const KernelTable* kernels, bool transposed) {
@@ -110,6 +131,7 @@ void bench_matmul(State& state, const KernelTable* kernels, bool transposed) {
   const std::vector<float> a = floats(m * k), b = floats(k * n);
   std::vector<float> c(m * n);
   AlignedBuffer scratch(kernels->gemm_scratch_bytes);
+  const CpuClock clock;
   for (auto _ : state) {
     kernels->matmul({.a = a.data(),
                      .a_stride = k,
@@ -123,7 +145,7 @@ void bench_matmul(State& state, const KernelTable* kernels, bool transposed) {
                     {.row_end = m, .panel_end = panel_count(n)}, scratch.data());
     benchmark::ClobberMemory();
   }
-  report_flops(state, kernels, 2.0 * m * n * k);
+  report_flops(state, clock, kernels, 2.0 * m * n * k);
 }
 
 // One vision head: 1024 patches see each other; rows are those of [1024, 3 * 1024].
@@ -140,11 +162,12 @@ void bench_attention_vision(State& state, const KernelTable* kernels) {
                      .head_dim = d,
                      .scale = 0.125f};
   args.kv[1] = {FloatType::kF32, qkv.data() + 1024, stride, qkv.data() + 2048, stride, tokens};
+  const CpuClock clock;
   for (auto _ : state) {
     kernels->attention(args, scratch.data());
     benchmark::ClobberMemory();
   }
-  report_flops(state, kernels, 4.0 * static_cast<double>(tokens * tokens * d));
+  report_flops(state, clock, kernels, 4.0 * static_cast<double>(tokens * tokens * d));
 }
 
 struct DecoderAttention {
@@ -191,11 +214,12 @@ void bench_attention_prefill(State& state, const KernelTable* kernels) {
   a.cache = AlignedBuffer(2 * 2 * 1024 * 128);
   a.args.kv[0].k = a.args.kv[0].v = a.cache.data();
   AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
+  const CpuClock clock;
   for (auto _ : state) {
     kernels->attention(a.args, scratch.data());
     benchmark::ClobberMemory();
   }
-  report_flops(state, kernels, 4.0 * 2 * 320 * 321 / 2 * 128);
+  report_flops(state, clock, kernels, 4.0 * 2 * 320 * 321 / 2 * 128);
 }
 
 // One key/value head of a decode step with a full cache; bytes are those of keys and values.
@@ -208,6 +232,7 @@ void bench_attention_decode(State& state, const KernelTable* kernels) {
   std::memset(a.cache.data(), 0x2C, a.cache.size());
   AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
   std::size_t copy = 0;
+  const CpuClock clock;
   for (auto _ : state) {
     const std::uint16_t* const k = base + copy * 2 * past * 128;
     copy = (copy + 1) % copies;
@@ -216,7 +241,7 @@ void bench_attention_decode(State& state, const KernelTable* kernels) {
     kernels->attention(a.args, scratch.data());
     benchmark::ClobberMemory();
   }
-  report_bytes(state, 2.0 * 2 * 128 * static_cast<double>(past));
+  report_bytes(state, clock, 2.0 * 2 * 128 * static_cast<double>(past));
 }
 
 // The same with 20 filled rows: what skipping masked columns is worth.
@@ -225,6 +250,7 @@ void bench_attention_empty(State& state, const KernelTable* kernels) {
   a.cache = AlignedBuffer(2 * 2 * 1024 * 128);
   a.args.kv[0].k = a.args.kv[0].v = a.cache.data();
   AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
+  const CpuClock clock;
   for (auto _ : state) {
     kernels->attention(a.args, scratch.data());
     benchmark::ClobberMemory();
@@ -237,11 +263,12 @@ void bench_rows(State& state, double streams, Run run) {
   const std::size_t n = 320 * 6144;
   const std::vector<float> x = floats(n);
   std::vector<float> y(n);
+  const CpuClock clock;
   for (auto _ : state) {
     run(x.data(), y.data(), n);
     benchmark::ClobberMemory();
   }
-  report_bytes(state, streams * 4.0 * static_cast<double>(n));
+  report_bytes(state, clock, streams * 4.0 * static_cast<double>(n));
 }
 
 void register_rows(const KernelTable* t, const std::string& suffix) {

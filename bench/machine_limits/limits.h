@@ -31,7 +31,8 @@ enum class Pages { kSmall, kHuge };  // 4 KiB, 2 MiB
 // the start of all to the end of the last. More threads than usable CPUs share them.
 double run_together(int threads, const std::function<void(int thread)>& work);
 
-// Operations a second, each of `repetitions` over about `seconds`.
+// Operations a second of CPU time, of all threads together, each of `repetitions` over about
+// `seconds`.
 Samples measure_peak(const Peak& peak, int threads, std::size_t repetitions, double seconds);
 
 // Bytes a second read from `bytes` of memory, more than the caches hold. Empty if there is no such
