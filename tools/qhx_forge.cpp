@@ -10,6 +10,7 @@
 #include "forge/bundle/forge.h"
 #include "forge/bundle/output_folder.h"
 #include "forge/bundle/presets.h"
+#include "forge/bundle/record.h"
 #include "get_qnn.h"
 #include "program.h"
 #include "qnn/installed.h"
@@ -105,7 +106,8 @@ void print_json(const forge::ForgeReport& report, double seconds) {
   json["manifests"] = report.manifests;
   json["bytes"] = report.bytes;
   json["seconds"] = seconds;
-  for (const forge::StageTime& stage : report.stages) json["stages"][stage.name] = stage.seconds;
+  for (const forge::StageTime& stage : report.stages)
+    json["stages"].push_back(forge::describe_stage(stage));
   json["peak_resident_bytes"] = report.peak_resident_bytes;
   json["warnings"] = report.warnings;
   // File names may be any bytes.

@@ -218,7 +218,7 @@ class Forge {
           shown += step;
           return work_.advance(amount + std::max(step, 0.0));
         }));
-    worker_peak_ = std::max(worker_peak_, peak);
+    work_.set_peak(peak);
     return {};
   }
 
@@ -265,7 +265,7 @@ class Forge {
     QHX_RETURN_IF_ERROR(work_.finish());
     QHX_ASSIGN_OR_RETURN(record_.proofs, read_proof_notes(folder));
     record_.stages = work_.times();
-    record_.peak_resident_bytes = std::max(peak_resident_bytes(), worker_peak_);
+    record_.peak_resident_bytes = largest_peak();
     return write_file(folder / names_->record,
                       print_record(options_, facts_.model, *library_, record_));
   }
@@ -279,8 +279,15 @@ class Forge {
     report.bytes = total_bytes(bundle_files(folder));
     report.warnings = scales_.warnings();
     report.stages = work_.times();
-    report.peak_resident_bytes = std::max(peak_resident_bytes(), worker_peak_);
+    report.peak_resident_bytes = largest_peak();
     return report;
+  }
+
+  // Of this process and of those made for the contexts.
+  std::uint64_t largest_peak() const {
+    std::uint64_t peak = peak_resident_bytes();
+    for (const StageTime& stage : work_.times()) peak = std::max(peak, stage.peak_bytes);
+    return peak;
   }
 
   const ForgeOptions& options_;
@@ -293,7 +300,6 @@ class Forge {
   CalibrationSet calibration_;
   ActivationScales scales_;
   std::optional<Costs> costs_;
-  std::uint64_t worker_peak_ = 0;
   std::optional<hf::Checkpoint> checkpoint_;
   std::vector<fs::path> inputs_;
   std::shared_ptr<const qnn::BackendLibrary> library_;

@@ -50,6 +50,12 @@ std::uint64_t peak_resident_bytes() {
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
 
+nlohmann::ordered_json describe_stage(const StageTime& stage) {
+  nlohmann::ordered_json json{{"name", stage.name}, {"seconds", tenths(stage.seconds)}};
+  if (stage.peak_bytes != 0) json["peak_resident_bytes"] = stage.peak_bytes;
+  return json;
+}
+
 std::string print_record(const ForgeOptions& options, const std::string& model,
                          const qnn::BackendLibrary& library, const ForgeRecord& record) {
   nlohmann::ordered_json json;
@@ -61,7 +67,7 @@ std::string print_record(const ForgeOptions& options, const std::string& model,
     json["inputs"][file] = {{"bytes", input.bytes}, {"sha256", input.sha256}};
   double total = 0;
   for (const StageTime& stage : record.stages) {
-    json["stages"].push_back({{"name", stage.name}, {"seconds", tenths(stage.seconds)}});
+    json["stages"].push_back(describe_stage(stage));
     total += stage.seconds;
   }
   json["seconds"] = tenths(total);

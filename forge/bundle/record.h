@@ -25,6 +25,9 @@ struct ForgeRecord {
   std::uint64_t peak_resident_bytes = 0;  // of the process that needed most
 };
 
+// A stage as forge.json and `qhx forge --json` show it.
+nlohmann::ordered_json describe_stage(const StageTime& stage);
+
 // The document's text. Paths of the machine stay out of it: names of files only.
 std::string print_record(const ForgeOptions& options, const std::string& model,
                          const qnn::BackendLibrary& library, const ForgeRecord& record);

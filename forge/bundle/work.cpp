@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/check.h"
 
@@ -15,7 +16,7 @@ void Work::plan(std::string stage, double cost) {
 void Work::end_stage() {
   if (next_ == times_.size()) return;
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - stage_start_;
-  times_.push_back({stages_[next_ - 1].name, elapsed.count()});
+  times_.push_back({stages_[next_ - 1].name, elapsed.count(), std::exchange(peak_in_stage_, 0)});
   done_before_ += stages_[next_ - 1].cost;
   done_in_stage_ = 0;
 }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@ namespace qhx::forge {
 struct StageTime {
   std::string name;
   double seconds = 0;
+  std::uint64_t peak_bytes = 0;  // resident, of the process made for the stage; 0: there was none
 };
 
 // A job is a list of stages with a cost each, in any one unit. Used by one thread.
@@ -35,6 +37,8 @@ class Work {
   Status begin_next();
   // `cost` more of the running stage is done.
   Status advance(double cost);
+  // The running stage had a process of its own, which needed this much memory.
+  void set_peak(std::uint64_t bytes) { peak_in_stage_ = bytes; }
   Status finish();
 
   // Of the stages that have ended.
@@ -56,6 +60,7 @@ class Work {
   std::size_t next_ = 0;    // stages begun
   double done_before_ = 0;  // cost of the stages that have ended
   double done_in_stage_ = 0;
+  std::uint64_t peak_in_stage_ = 0;
   std::chrono::steady_clock::time_point stage_start_;
   std::vector<StageTime> times_;
 };

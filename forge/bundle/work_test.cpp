@@ -27,6 +27,20 @@ TEST(Work, ReportsThePartThatIsDone) {
   EXPECT_EQ(work.times()[1].name, "b");
 }
 
+TEST(Work, APeakBelongsToTheStageThatRan) {
+  Work work({}, nullptr);
+  for (const char* stage : {"a", "b", "c"}) work.plan(stage, 1);
+  ASSERT_TRUE(work.begin_next().ok());
+  ASSERT_TRUE(work.begin_next().ok());
+  work.set_peak(5);
+  ASSERT_TRUE(work.begin_next().ok());
+  ASSERT_TRUE(work.finish().ok());
+  ASSERT_EQ(work.times().size(), 3u);
+  EXPECT_EQ(work.times()[0].peak_bytes, 0u);
+  EXPECT_EQ(work.times()[1].peak_bytes, 5u);
+  EXPECT_EQ(work.times()[2].peak_bytes, 0u);
+}
+
 TEST(Work, StopsWhenAsked) {
   std::atomic<bool> stop = false;
   Work work({}, &stop);

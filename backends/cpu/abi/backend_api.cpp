@@ -19,11 +19,13 @@ namespace {
 
 constexpr int kMostThreads = 1024;
 constexpr const char* kThreadsVariable = "QHX_CPU_THREADS";
+constexpr const char* kActivationsVariable = "QHX_CPU_ACTIVATIONS";
 
 struct Options {
   int threads = 0;  // 0: as many as the process may use
   std::string target;
   bool fuse = true;
+  Activations activations = Activations::kAuto;
 };
 
 Result<int> parse_number(std::string_view text, int most, std::string_view what) {
@@ -34,6 +36,18 @@ Result<int> parse_number(std::string_view text, int most, std::string_view what)
                             std::to_string(most) + ", found '" + std::string(text) + "'");
   }
   return value;
+}
+
+Result<Activations> parse_activations(std::string_view text, std::string_view what) {
+  constexpr std::pair<std::string_view, Activations> kForms[] = {{"auto", Activations::kAuto},
+                                                                 {"f32", Activations::kF32},
+                                                                 {"int16", Activations::kInt16},
+                                                                 {"int8", Activations::kInt8}};
+  for (const auto& [name, form] : kForms) {
+    if (text == name) return form;
+  }
+  return invalid_argument(std::string(what) + ": expected auto, f32, int16 or int8, found '" +
+                          std::string(text) + "'");
 }
 
 Status apply_option(std::string_view option, Options& options) {
@@ -48,9 +62,11 @@ Status apply_option(std::string_view option, Options& options) {
   } else if (key == "qhx.fuse") {
     QHX_ASSIGN_OR_RETURN(const int fuse, parse_number(value, 1, key));
     options.fuse = fuse != 0;
+  } else if (key == "qhx.activations") {
+    QHX_ASSIGN_OR_RETURN(options.activations, parse_activations(value, key));
   } else if (key.starts_with("qhx.")) {
     return invalid_argument("unknown option '" + std::string(key) +
-                            "': known are qhx.threads, qhx.target, qhx.fuse");
+                            "': known are qhx.threads, qhx.target, qhx.fuse, qhx.activations");
   }
   return {};  // options of other backends
 }
@@ -59,6 +75,9 @@ Result<Options> read_options(const QnnBackend_Config_t** configs) {
   Options options;
   if (const char* threads = std::getenv(kThreadsVariable); threads != nullptr && *threads != '\0') {
     QHX_ASSIGN_OR_RETURN(options.threads, parse_number(threads, kMostThreads, kThreadsVariable));
+  }
+  if (const char* form = std::getenv(kActivationsVariable); form != nullptr && *form != '\0') {
+    QHX_ASSIGN_OR_RETURN(options.activations, parse_activations(form, kActivationsVariable));
   }
   for (; configs != nullptr && *configs != nullptr; ++configs) {
     if ((*configs)->option == QNN_BACKEND_CONFIG_OPTION_CUSTOM) {
@@ -79,7 +98,7 @@ Result<std::shared_ptr<Engine>> make_engine(const QnnBackend_Config_t** configs)
   } else {
     QHX_ASSIGN_OR_RETURN(kernels, kernels_named(options.target));
   }
-  return std::make_shared<Engine>(options.threads, kernels, options.fuse);
+  return std::make_shared<Engine>(options.threads, kernels, options.fuse, options.activations);
 }
 
 // ---- Slots ----

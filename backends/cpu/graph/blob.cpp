@@ -61,7 +61,9 @@ std::shared_ptr<const Blob> BlobStore::intern(std::shared_ptr<const Blob> blob) 
       continue;
     }
     const auto a = known->padded(), b = blob->padded();
-    if (known->bytes().size() == blob->bytes().size() && std::memcmp(a.data(), b.data(), a.size()) == 0) return known;
+    if (known->bytes().size() == blob->bytes().size() &&
+        std::memcmp(a.data(), b.data(), a.size()) == 0)
+      return known;
     ++it;
   }
   by_checksum_.emplace(checksum, blob);

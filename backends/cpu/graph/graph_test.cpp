@@ -11,6 +11,7 @@
 #include "graph/cbor.h"
 #include "graph/constant.h"
 #include "graph/plan.h"
+#include "graph/rewrite.h"
 #include "ops/operation.h"
 
 namespace qhx::cpu {
@@ -33,8 +34,6 @@ TEST(Operation, OnlyNumbersOf32BitsAreOperations) {
   }
 }
 
-// ---- Memory plan ----
-
 int add(Graph& graph, Role role, std::uint32_t size) {
   Tensor tensor;
   tensor.name = "t" + std::to_string(graph.tensors.size());
@@ -52,6 +51,30 @@ void add_node(Graph& graph, const std::string& type, std::vector<int> inputs,
                          .inputs = std::move(inputs),
                          .outputs = std::move(outputs)});
 }
+
+// ---- Precise linears ----
+
+TEST(MarkPrecise, LinearsOfQueriesAndKeysAlone) {
+  Graph graph;
+  const auto native = [&] { return add(graph, Role::kNative, 8); };
+  const int x = add(graph, Role::kInput, 8), cache = add(graph, Role::kInput, 8);
+  const int qkv = native(), v = native(), rotated = native(), attended = native(), y = native();
+  add_node(graph, "qhx.Linear", {x}, {qkv});
+  add_node(graph, "qhx.Linear", {x}, {v});
+  add_node(graph, "qhx.HeadRope", {qkv}, {rotated});
+  add_node(graph, "qhx.Attention", {rotated, cache, qkv, cache, v, -1}, {attended});
+  add_node(graph, "qhx.Linear", {attended}, {y});
+  const int scores = native(), sums = native(), weights = native();
+  add_node(graph, "qhx.Linear", {y}, {scores});
+  add_node(graph, "ElementWiseBinary", {scores, cache}, {sums});
+  add_node(graph, "Softmax", {sums}, {weights});
+  mark_precise(graph);
+  std::vector<std::int64_t> marks;
+  for (const Node& node : graph.nodes) marks.push_back(node.attributes.integer("precise", 0));
+  EXPECT_THAT(marks, ::testing::ElementsAre(1, 0, 0, 0, 0, 1, 0, 0));
+}
+
+// ---- Memory plan ----
 
 TEST(MemoryPlan, TensorsAliveTogetherNeverOverlap) {
   std::mt19937 random(5);

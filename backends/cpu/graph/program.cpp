@@ -41,10 +41,15 @@ Result<std::unique_ptr<Program>> Program::create(std::shared_ptr<const Graph> gr
     if (run == nullptr)
       return unsupported("node '" + node.name + "': " + node.type + " between these types");
     program->steps_.push_back({&node, std::move(run)});
-    if (op.scratch_bytes == nullptr) continue;
-    const std::size_t scratch =
-        op.scratch_bytes(*program->graph_, node, *program->engine_->kernels);
-    program->scratch_stride_ = std::max(program->scratch_stride_, round_up(scratch));
+    if (op.scratch_bytes != nullptr) {
+      const std::size_t scratch =
+          op.scratch_bytes(*program->graph_, node, *program->engine_->kernels);
+      program->scratch_stride_ = std::max(program->scratch_stride_, round_up(scratch));
+    }
+    if (op.shared_bytes != nullptr) {
+      program->shared_bytes_ =
+          std::max(program->shared_bytes_, op.shared_bytes(*program->graph_, node));
+    }
   }
   return program;
 }
@@ -73,6 +78,7 @@ Status Program::check_weights() {
 void Program::allocate() {
   arena_ = AlignedBuffer(plan_.arena_bytes);
   scratch_ = AlignedBuffer(scratch_stride_ * static_cast<std::size_t>(engine_->pool.size()));
+  shared_ = AlignedBuffer(shared_bytes_);
   data_.assign(graph_->tensors.size(), nullptr);
   for (std::size_t i = 0; i < data_.size(); ++i) {
     const auto root = static_cast<std::size_t>(plan_.root[i]);
@@ -115,6 +121,8 @@ Status Program::execute(std::span<const void* const> inputs, std::span<void* con
                 .kernels = *engine_->kernels,
                 .scratch = scratch_.data(),
                 .scratch_stride = scratch_stride_,
+                .shared = shared_.data(),
+                .activations = engine_->activations,
                 .failure = failure};
   using Clock = std::chrono::steady_clock;
   for (const Step& step : steps_) {

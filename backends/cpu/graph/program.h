@@ -19,11 +19,12 @@ namespace qhx::cpu {
 
 // What graphs run with. One for each backend handle.
 struct Engine {
-  explicit Engine(int threads, const KernelTable* table, bool fuse_ops)
-      : pool(threads), kernels(table), fuse(fuse_ops) {}
+  Engine(int threads, const KernelTable* table, bool fuse_ops, Activations form = {})
+      : pool(threads), kernels(table), fuse(fuse_ops), activations(form) {}
   ThreadPool pool;
   const KernelTable* kernels;
   bool fuse;
+  Activations activations;
 };
 
 // Receives the time of each step.
@@ -63,11 +64,13 @@ class Program {
   MemoryPlan plan_;
   std::vector<Step> steps_;
   std::size_t scratch_stride_ = 0;
+  std::size_t shared_bytes_ = 0;
 
   std::mutex mutex_;  // guards all below
   bool ready_ = false;
   AlignedBuffer arena_;
   AlignedBuffer scratch_;
+  AlignedBuffer shared_;
   std::vector<std::byte*> data_;  // by tensor
 };
 

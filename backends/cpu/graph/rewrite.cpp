@@ -21,6 +21,7 @@ Status rewrite(Graph& graph, bool fuse, const ConstantTools& tools) {
     group_linears(graph);
   }
   remove_dead(graph);
+  mark_precise(graph);
   QHX_RETURN_IF_ERROR(freeze_constants(graph, tools));
   return verify_executable(graph);
 }

@@ -39,6 +39,9 @@ void fuse_attention(Graph& graph);
 void fuse_transpose_cast(Graph& graph);
 // qhx.Linear nodes that read one tensor become one node.
 void group_linears(Graph& graph);
+// Linears whose results reach a softmax, as queries and keys do, get the attribute precise: there a
+// small error grows to a large one.
+void mark_precise(Graph& graph);
 // Nodes and tensors that lead to no output are dropped.
 void remove_dead(Graph& graph);
 // Static tensors that are left get the bytes that execution reads.

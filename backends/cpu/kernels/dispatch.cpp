@@ -5,6 +5,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace qhx::cpu {
@@ -19,8 +22,14 @@ extern const KernelTable kTable;
 namespace avx512 {
 extern const KernelTable kTable;
 }
+namespace avx512vnni {
+extern const KernelTable kTable;
+}
 #elif defined(__aarch64__)
 namespace neon {
+extern const KernelTable kTable;
+}
+namespace neondot {
 extern const KernelTable kTable;
 }
 #endif
@@ -43,6 +52,8 @@ bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
+
+bool has_avx512vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 #endif
 
 }  // namespace
@@ -50,9 +61,11 @@ bool has_avx512() {
 std::vector<const KernelTable*> supported_kernels() {
   std::vector<const KernelTable*> tables;
 #if defined(__x86_64__)
+  if (has_avx512vnni()) tables.push_back(&avx512vnni::kTable);
   if (has_avx512()) tables.push_back(&avx512::kTable);
   if (has_avx2()) tables.push_back(&avx2::kTable);
 #elif defined(__aarch64__)
+  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) tables.push_back(&neondot::kTable);
   tables.push_back(&neon::kTable);
 #endif
   tables.push_back(&scalar::kTable);

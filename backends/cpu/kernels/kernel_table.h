@@ -24,20 +24,21 @@ namespace qhx::cpu {
 //
 //   kF32  float   [P][K][16]
 //   kF16  half    [P][K][16]
-//   kI8   int8    [P][K][16]                value * scale
-//   kI4   byte    [P][ceil(K / 2)][16]      low nibble: even k, high nibble: the odd k after it;
-//                                           two's complement -8 … 7; for odd K the last high
-//                                           nibbles are zero; value * scale
+//   kI8   int8    [P][ceil(K / 4)][16][4]   four adjacent k of a channel; value * scale
+//   kI4   byte    [P][ceil(K / 8)][16][4]   eight adjacent k: the first four in the low nibbles,
+//                                           the others in the high ones; two's complement -8 … 7;
+//                                           value * scale
+//
+// Values past K are zero.
 //
 //   scales (kI8, kI4)  float [P][G][16]     group g scales k in [g * group, (g + 1) * group), the
 //                                           last may be shorter: G = ceil(K / group);
 //                                           group = 0 means per channel: G = 1
 //   bias (any type)    float [P][16]        zero past N; optional
 //
-// With a 64-byte aligned base every panel of kF32, of kF16 with even K, of kI8 with K a multiple of
-// 4 and of kI4 with K a multiple of 8 starts 64-byte aligned. pack.h makes these from QNN's
-// layouts. Panels of several layers with the same K and group may be concatenated (N of all but the
-// last a multiple of 16).
+// With a 64-byte aligned base every panel of kF32, kI8, kI4, and of kF16 with even K, starts
+// 64-byte aligned. pack.h makes these from QNN's layouts. Panels of several layers with the same K
+// and group may be concatenated (N of all but the last a multiple of 16).
 inline constexpr std::size_t kPanelWidth = 16;
 
 enum class WeightType : std::uint8_t { kF32 = 0, kF16 = 1, kI8 = 2, kI4 = 3 };
@@ -87,6 +88,19 @@ struct MatmulArgs {
   float* c = nullptr;
   std::size_t c_stride = 0;
   std::size_t n = 0, k = 0;  // M comes from the slice
+};
+
+// Rows of activations in integers, for linear_integer: groups of kIntegerGroup along K, each with a
+// scale of its own; past K they are zero. quantize writes everything; sizes are those of
+// quantized_rows.h.
+inline constexpr std::size_t kIntegerGroup = 32;
+
+struct IntegerRows {
+  std::size_t k = 0, groups = 0;  // groups = ceil(k / kIntegerGroup)
+  int levels = 1;                 // 1: a byte for each value; 2: two, in effect 13 bits or more
+  std::int8_t* values = nullptr;  // [M][groups][levels][kIntegerGroup], the high bytes first
+  float* scales = nullptr;        // [M][groups]; NaN where a value of the group is not finite
+  std::int32_t* sums = nullptr;   // [M][groups] of the values, in units of the scale
 };
 
 // ---- Attention ----
@@ -182,6 +196,15 @@ struct KernelTable {
 
   // Scratch is 64-byte aligned, need not be initialised, and is dirty afterwards.
   void (*linear)(const LinearArgs& args, const Slice& slice, void* scratch);
+  // Rows [row_begin, row_end) of x.
+  void (*quantize)(const float* x, std::size_t x_stride, std::size_t row_begin, std::size_t row_end,
+                   const IntegerRows& to);
+  // linear with quantized x, which args.x then does not give. Weights kI8 or kI4, with one scale a
+  // channel or in groups that are multiples of kIntegerGroup. Sums of a group are exact.
+  void (*linear_integer)(const LinearArgs& args, const IntegerRows& x, const Slice& slice);
+  int piece_bits;  // of which a level is made: 8, or 7
+  // Up to this many rows linear_integer with levels 2 is faster here than linear.
+  std::size_t integer_rows;
   void (*matmul)(const MatmulArgs& args, const Slice& slice, void* scratch);
   void (*attention)(const AttentionArgs& args, void* scratch);
 

@@ -75,15 +75,14 @@ QHX_INLINE void add_products(const float* x, std::size_t x_stride, const V (&col
 }
 
 // Sums over k in [begin, end) of one panel, scales not applied. As many chains of additions as
-// registers allow; of 4-bit weights, even k go to even chains and odd k to odd ones, whose units
-// differ.
+// registers allow.
 template <WeightType T, int R>
 QHX_INLINE void stream_group(const std::uint8_t* weights, const float* x, std::size_t x_stride,
                              std::size_t begin, std::size_t end, PanelSums<R>& result) {
   using P = Panel<T>;
   constexpr bool kRoomy = R == 1 || R * kPanelVectors <= 4;
-  constexpr int kChains = kRoomy ? 4 : R * kPanelVectors <= 8 || T == WeightType::kI4 ? 2 : 1;
-  constexpr std::size_t kUnroll = 4;
+  constexpr int kChains = kRoomy ? 4 : R * kPanelVectors <= 8 ? 2 : 1;
+  constexpr std::size_t kUnroll = P::kStep < 4 ? 4 : P::kStep;
   constexpr std::size_t kUnrollBytes = kUnroll / P::kStep * P::kStepBytes;
   constexpr std::size_t kPrefetchBytes = 2048;
   PanelSums<R> sums[kChains];
@@ -106,17 +105,15 @@ QHX_INLINE void stream_group(const std::uint8_t* weights, const float* x, std::s
     }
   }
   for_each_k<T>(
-      weights, k, end,
-      [&](std::size_t at, int parity, const V(&column)[kPanelVectors]) __attribute__((
-          always_inline)) { add_products<R>(x + at, x_stride, column, sums[parity % kChains]); });
+      weights, k,
+      end, [&](std::size_t at, const V(&column)[kPanelVectors]) __attribute__((always_inline)) {
+        add_products<R>(x + at, x_stride, column, sums[0]);
+      });
 
   QHX_UNROLL for (int r = 0; r < R; ++r) {
     QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
-      V sum = mul(sums[0][r][v], set1(1.0f / unit<T>(0)));
-      QHX_UNROLL for (int c = 1; c < kChains; ++c) {
-        sum = fma(sums[c][r][v], set1(1.0f / unit<T>(c % 2)), sum);
-      }
-      result[r][v] = sum;
+      result[r][v] = sums[0][r][v];
+      QHX_UNROLL for (int c = 1; c < kChains; ++c) result[r][v] = add(result[r][v], sums[c][r][v]);
     }
   }
 }
@@ -173,7 +170,6 @@ template <WeightType T>
 static void dequantize(const PackedWeights& w, std::size_t panel, std::size_t begin,
                        std::size_t count, float* to, std::size_t to_stride) {
   using P = Panel<T>;
-  constexpr bool kHasUnits = T == WeightType::kI4 && kI4EvenUnit != 1.0f;
   const auto* const weights = static_cast<const std::uint8_t*>(w.panels) + panel * P::bytes(w.k);
   const std::size_t end = begin + count;
   const bool grouped = P::kScaled && w.group != 0;
@@ -181,25 +177,22 @@ static void dequantize(const PackedWeights& w, std::size_t panel, std::size_t be
   const std::size_t groups = grouped ? (w.k + group - 1) / group : 1;
   for (std::size_t k0 = begin; k0 < end;) {
     const std::size_t k1 = least(end, (k0 / group + 1) * group);
-    V scale[2][kPanelVectors];
+    V scale[kPanelVectors];
     QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
       const std::size_t at = (panel * groups + k0 / group) * kPanelWidth + v * kLanes;
-      const V s = grouped ? load(w.scales + at) : set1(1.0f);
-      scale[0][v] = mul(s, set1(1.0f / unit<T>(0)));
-      scale[1][v] = mul(s, set1(1.0f / unit<T>(1)));
+      scale[v] = grouped ? load(w.scales + at) : set1(1.0f);
     }
     const auto write = [&](bool scaled) __attribute__((always_inline)) {
       for_each_k<T>(
-          weights, k0, k1,
-          [&](std::size_t k, int parity, const V(&column)[kPanelVectors])
-              __attribute__((always_inline)) {
-                float* const row = to + (k - begin) * to_stride;
-                QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
-                  store(row + v * kLanes, scaled ? mul(column[v], scale[parity][v]) : column[v]);
-                }
-              });
+          weights, k0,
+          k1, [&](std::size_t k, const V(&column)[kPanelVectors]) __attribute__((always_inline)) {
+            float* const row = to + (k - begin) * to_stride;
+            QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
+              store(row + v * kLanes, scaled ? mul(column[v], scale[v]) : column[v]);
+            }
+          });
     };
-    if (grouped || kHasUnits) {
+    if (grouped) {
       write(true);
     } else {
       write(false);

@@ -8,21 +8,34 @@
 namespace qhx::cpu {
 namespace {
 
-std::size_t rows_of_bytes(WeightType type, std::size_t k) {
-  return type == WeightType::kI4 ? (k + 1) / 2 : k;
-}
-
-std::size_t element_bytes(WeightType type) {
+// Values of k that lie together in a panel, and the bytes of a channel's.
+struct Step {
+  std::size_t k, bytes;
+};
+Step step_of(WeightType type) {
   switch (type) {
     case WeightType::kF32:
-      return 4;
+      return {1, 4};
     case WeightType::kF16:
-      return 2;
+      return {1, 2};
     case WeightType::kI8:
+      return {4, 4};
     case WeightType::kI4:
-      return 1;
+      return {8, 4};
   }
-  return 1;
+  return {1, 4};
+}
+
+// Bytes of one panel.
+std::size_t panel_bytes(WeightType type, std::size_t k) {
+  const Step step = step_of(type);
+  return (k + step.k - 1) / step.k * step.bytes * kPanelWidth;
+}
+
+// The byte that holds int8 or 4-bit value k of a channel.
+std::size_t byte_of(WeightType type, std::size_t lane, std::size_t k) {
+  const std::size_t step = step_of(type).k;
+  return (k / step * kPanelWidth + lane) * 4 + k % 4;
 }
 
 // Calls copy(n, lanes, channel in panel, panel) for each run of the source's channels that lies in
@@ -52,38 +65,43 @@ void pack_whole(const WeightSource& s, std::size_t first_channel, std::byte* pan
                });
 }
 
-void pack_nibbles(const WeightSource& s, std::size_t first_channel, std::byte* panels) {
+void pack_bytes(const WeightSource& s, std::size_t first_channel, std::byte* panels) {
   const auto* const from = static_cast<const std::uint8_t*>(s.data);
   auto* const to = reinterpret_cast<std::uint8_t*>(panels);
-  const std::size_t pairs = rows_of_bytes(WeightType::kI4, s.k);
   for_each_run(s.n, first_channel,
                [&](std::size_t n, std::size_t count, std::size_t lane, std::size_t panel) {
-                 for (std::size_t pair = 0; pair < pairs; ++pair) {
-                   std::uint8_t* const row = to + (panel * pairs + pair) * kPanelWidth + lane;
-                   const std::uint8_t* const even = from + 2 * pair * s.k_stride + n * s.n_stride;
-                   const bool has_odd = 2 * pair + 1 < s.k;
+                 std::uint8_t* const base = to + panel * panel_bytes(s.type, s.k);
+                 for (std::size_t k = 0; k < s.k; ++k) {
+                   const std::uint8_t* const source = from + k * s.k_stride + n * s.n_stride;
                    for (std::size_t j = 0; j < count; ++j) {
-                     const unsigned low = even[j * s.n_stride] & 15u;
-                     const unsigned high = has_odd ? even[s.k_stride + j * s.n_stride] & 15u : 0u;
-                     row[j] = static_cast<std::uint8_t>(low | high << 4);
+                     std::uint8_t& byte = base[byte_of(s.type, lane + j, k)];
+                     const std::uint8_t value = source[j * s.n_stride];
+                     if (s.type == WeightType::kI8) {
+                       byte = value;
+                     } else {
+                       const unsigned shift = k % 8 < 4 ? 0 : 4;
+                       byte = static_cast<std::uint8_t>((byte & ~(15u << shift)) | (value & 15u)
+                                                                                       << shift);
+                     }
                    }
                  }
                });
 }
 
 float weight_at(const PackedWeights& w, std::size_t panel, std::size_t lane, std::size_t k) {
-  const std::size_t at =
-      (panel * rows_of_bytes(w.type, w.k) + (w.type == WeightType::kI4 ? k / 2 : k)) * kPanelWidth +
-      lane;
+  const std::byte* const base =
+      static_cast<const std::byte*>(w.panels) + panel * panel_bytes(w.type, w.k);
+  const std::size_t at = k * kPanelWidth + lane;
   switch (w.type) {
     case WeightType::kF32:
-      return static_cast<const float*>(w.panels)[at];
+      return reinterpret_cast<const float*>(base)[at];
     case WeightType::kF16:
-      return f16_to_f32(static_cast<const std::uint16_t*>(w.panels)[at]);
+      return f16_to_f32(reinterpret_cast<const std::uint16_t*>(base)[at]);
     case WeightType::kI8:
-      return static_cast<const std::int8_t*>(w.panels)[at];
+      return static_cast<std::int8_t>(base[byte_of(w.type, lane, k)]);
     case WeightType::kI4: {
-      const int nibble = static_cast<const std::uint8_t*>(w.panels)[at] >> (k % 2 * 4) & 15;
+      const auto byte = std::to_integer<int>(base[byte_of(w.type, lane, k)]);
+      const int nibble = byte >> (k % 8 < 4 ? 0 : 4) & 15;
       return static_cast<float>(nibble < 8 ? nibble : nibble - 16);
     }
   }
@@ -93,7 +111,7 @@ float weight_at(const PackedWeights& w, std::size_t panel, std::size_t lane, std
 }  // namespace
 
 std::size_t packed_bytes(WeightType type, std::size_t n, std::size_t k) {
-  return padded_channels(n) * rows_of_bytes(type, k) * element_bytes(type);
+  return panel_count(n) * panel_bytes(type, k);
 }
 
 std::size_t packed_scales(std::size_t n, std::size_t k, std::size_t group) {
@@ -109,9 +127,8 @@ void pack_weights(const WeightSource& source, std::size_t first_channel,
     case WeightType::kF16:
       return pack_whole<std::uint16_t>(source, first_channel, panels.data());
     case WeightType::kI8:
-      return pack_whole<std::uint8_t>(source, first_channel, panels.data());
     case WeightType::kI4:
-      return pack_nibbles(source, first_channel, panels.data());
+      return pack_bytes(source, first_channel, panels.data());
   }
 }
 

@@ -7,8 +7,8 @@ namespace {
 TEST(Pack, SizesRoundChannelsUpToPanels) {
   EXPECT_EQ(packed_bytes(WeightType::kF16, 17, 3), 32u * 3 * 2);
   EXPECT_EQ(packed_bytes(WeightType::kF32, 16, 3), 16u * 3 * 4);
-  EXPECT_EQ(packed_bytes(WeightType::kI8, 1, 5), 16u * 5);
-  EXPECT_EQ(packed_bytes(WeightType::kI4, 16, 5), 16u * 3);
+  EXPECT_EQ(packed_bytes(WeightType::kI8, 1, 5), 16u * 8);
+  EXPECT_EQ(packed_bytes(WeightType::kI4, 17, 9), 2u * 16 * 8);
   EXPECT_EQ(packed_bytes(WeightType::kI8, 0, 5), 0u);
   EXPECT_EQ(packed_scales(17, 100, 0), 32u);
   EXPECT_EQ(packed_scales(17, 100, 32), 32u * 4);
@@ -16,30 +16,29 @@ TEST(Pack, SizesRoundChannelsUpToPanels) {
 
 // The layout is a file format: byte positions are pinned here, not only round trips.
 TEST(Pack, Int8BytesAreWhereTheFormatSays) {
-  const std::size_t n = 18, k = 3;
+  const std::size_t n = 18, k = 6;
   std::vector<std::int8_t> source(k * n);
   for (std::size_t i = 0; i < source.size(); ++i) source[i] = static_cast<std::int8_t>(i + 1);
   std::vector<std::byte> panels(packed_bytes(WeightType::kI8, n, k));
   pack_weights({WeightType::kI8, source.data(), n, k, n, 1}, 0, panels);
   for (std::size_t c = 0; c < 32; ++c) {
-    for (std::size_t i = 0; i < k; ++i) {
-      const int found = static_cast<std::int8_t>(panels[(c / 16 * k + i) * 16 + c % 16]);
-      EXPECT_EQ(found, c < n ? source[i * n + c] : 0) << c << " " << i;
+    for (std::size_t i = 0; i < 8; ++i) {
+      const std::size_t at = c / 16 * 128 + i / 4 * 64 + c % 16 * 4 + i % 4;
+      const int found = static_cast<std::int8_t>(panels[at]);
+      EXPECT_EQ(found, c < n && i < k ? source[i * n + c] : 0) << c << " " << i;
     }
   }
 }
 
-TEST(Pack, NibblesAreEvenLowOddHigh) {
-  const std::size_t n = 2, k = 3;
-  const std::vector<std::int8_t> source = {1, -8, 7, -1, 3, -2};  // [N, K]
+TEST(Pack, FourLowNibblesThenFourHighOnes) {
+  const std::size_t n = 2, k = 6;
+  const std::vector<std::int8_t> source = {1, -8, 7, -1, 3, -2, 0, 2, 4, 6, -3, 5};  // [N, K]
   std::vector<std::byte> panels(packed_bytes(WeightType::kI4, n, k));
   pack_weights({WeightType::kI4, source.data(), n, k, 1, k}, 0, panels);
-  ASSERT_EQ(panels.size(), 32u);
-  EXPECT_EQ(std::to_integer<int>(panels[0]), 0x81);
-  EXPECT_EQ(std::to_integer<int>(panels[1]), 0x3F);
-  EXPECT_EQ(std::to_integer<int>(panels[16]), 0x07);
-  EXPECT_EQ(std::to_integer<int>(panels[17]), 0x0E);
-  EXPECT_EQ(std::to_integer<int>(panels[2]), 0);
+  ASSERT_EQ(panels.size(), 64u);
+  const int expected[] = {0x31, 0xE8, 0x07, 0x0F, 0xD0, 0x52, 0x04, 0x06, 0x00};
+  for (std::size_t i = 0; i < std::size(expected); ++i)
+    EXPECT_EQ(std::to_integer<int>(panels[i]), expected[i]) << i;
 }
 
 TEST(Pack, BothSourceLayoutsUnpackToTheSource) {

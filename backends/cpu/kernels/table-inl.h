@@ -3,6 +3,7 @@
 
 #include "kernels/attention-inl.h"
 #include "kernels/elementwise-inl.h"
+#include "kernels/integer-inl.h"
 #include "kernels/linear-inl.h"
 #include "kernels/matmul-inl.h"
 #include "kernels/rows-inl.h"
@@ -15,6 +16,10 @@ constexpr KernelTable kTable = {
     .gemm_scratch_bytes = kGemmScratchFloats * sizeof(float),
     .attention_scratch_bytes = attention_scratch_bytes,
     .linear = linear,
+    .quantize = quantize,
+    .linear_integer = linear_integer,
+    .piece_bits = kPieceBits,
+    .integer_rows = kMostIntegerRows,
     .matmul = matmul,
     .attention = attention,
     .rms_norm = rms_norm,

@@ -6,7 +6,11 @@
 // optional), residual
 //             (optional); outputs: one for each layer. Attribute activations: list of Activation
 //             values. y = activation(x W + bias) + residual, over all elements of x by its last
-//             dimension.
+//             dimension. Attribute precise, 1: the result reaches a softmax. Where integer weights
+//             meet activations in integers, these have one level (kernel_table.h) if there are many
+//             rows, and two for precise linears or few rows, whose time is that of reading the
+//             weights.
+#include "kernels/quantized_rows.h"
 #include "ops/all.h"
 #include "ops/weights.h"
 
@@ -125,7 +129,7 @@ Status check_packed_linear(const OpView& op) {
     return op_error(op,
                     "expected an input and 3 for each of " + std::to_string(layers) + " outputs");
   }
-  QHX_RETURN_IF_ERROR(expect_params(op, {"activations"}));
+  QHX_RETURN_IF_ERROR(expect_params(op, {"activations", "precise"}));
   QHX_RETURN_IF_ERROR(expect_one_float_type(op, {0}));
   const auto* activations = op.node.attributes.list("activations");
   if (activations == nullptr || activations->size() != layers) {
@@ -156,12 +160,15 @@ struct LinearPlan {
   std::size_t rows, k;
   std::vector<Layer> layers;
   std::vector<Item> items;
+  bool integer = false;  // some layer's weights have an integer form
+  bool precise = false;
 };
 
 // Rows up to which a product is bound by reading the weights.
 constexpr std::size_t kStreamingRows = 4;
 constexpr std::size_t kBlockPanels = 16;
 constexpr std::size_t kLeastBlockRows = 120;
+constexpr std::size_t kQuantizedRows = 16;  // that a thread takes at a time
 
 std::size_t total_panels(const LinearPlan& plan) {
   std::size_t panels = 0;
@@ -198,6 +205,7 @@ LinearPlan make_plan(const Graph& graph, const Node& node, std::size_t threads) 
   const Tensor& x = graph.tensors[static_cast<std::size_t>(plan.x)];
   plan.k = x.dims.back();
   plan.rows = x.elements() / plan.k;
+  plan.precise = node.attributes.integer("precise", 0) != 0;
   const auto& activations = *node.attributes.list("activations");
   for (std::size_t i = 0; i < node.outputs.size(); ++i) {
     const std::size_t at = 1 + i * kInputsPerLayer;
@@ -210,13 +218,41 @@ LinearPlan make_plan(const Graph& graph, const Node& node, std::size_t threads) 
         .y = node.outputs[i],
         .activation = static_cast<Activation>(activations[i])};
     plan.layers.push_back(layer);
+    plan.integer |= has_integer_form(format.type, format.group);
   }
   split(plan, threads);
   return plan;
 }
 
+// Levels of the quantized activations, or 0: floats.
+int activation_levels(const Run& run, const LinearPlan& plan) {
+  if (!plan.integer) return 0;
+  switch (run.activations) {
+    case Activations::kF32:
+      return 0;
+    case Activations::kInt16:
+      return 2;
+    case Activations::kInt8:
+      return 1;
+    case Activations::kAuto:
+      break;
+  }
+  if (plan.rows > run.kernels.integer_rows) return 0;
+  return plan.precise || plan.rows <= kStreamingRows ? 2 : 1;
+}
+
+IntegerRows quantize(const Run& run, const LinearPlan& plan, int levels) {
+  const IntegerRows rows = place_quantized(run.shared, plan.rows, plan.k, levels);
+  const float* const x = run.in<float>(plan.x);
+  parallel_ranges(run, plan.rows, kQuantizedRows,
+                  [&](std::size_t begin, std::size_t end, std::byte*) {
+                    run.kernels.quantize(x, plan.k, begin, end, rows);
+                  });
+  return rows;
+}
+
 void run_item(const Run& run, const LinearPlan& plan, const Item& item, std::uint64_t scales_offset,
-              std::byte* scratch) {
+              const IntegerRows* integers, std::byte* scratch) {
   const Layer& layer = plan.layers[item.layer];
   PackedWeights weights = layer.weights;
   const std::byte* packed = run.in<std::byte>(layer.weight);
@@ -235,7 +271,11 @@ void run_item(const Run& run, const LinearPlan& plan, const Item& item, std::uin
     args.residual = run.in<float>(layer.residual);
     args.residual_stride = weights.n;
   }
-  run.kernels.linear(args, item.slice, scratch);
+  if (integers != nullptr && has_integer_form(weights.type, weights.group)) {
+    run.kernels.linear_integer(args, *integers, item.slice);
+  } else {
+    run.kernels.linear(args, item.slice, scratch);
+  }
 }
 
 RunFunction prepare_linear(const Graph& graph, const Node& node, int threads) {
@@ -246,14 +286,22 @@ RunFunction prepare_linear(const Graph& graph, const Node& node, int threads) {
         graph.tensors[static_cast<std::size_t>(layer.weight)].packed->scales_offset());
   }
   return [plan = std::move(plan), offsets = std::move(scales_offsets)](const Run& run) {
+    const int levels = activation_levels(run, plan);
+    const IntegerRows integers = levels == 0 ? IntegerRows{} : quantize(run, plan, levels);
     parallel(run, plan.items.size(), [&](std::size_t i, std::byte* scratch) {
-      run_item(run, plan, plan.items[i], offsets[plan.items[i].layer], scratch);
+      run_item(run, plan, plan.items[i], offsets[plan.items[i].layer],
+               levels == 0 ? nullptr : &integers, scratch);
     });
   };
 }
 
 std::size_t linear_scratch(const Graph&, const Node&, const KernelTable& kernels) {
   return kernels.gemm_scratch_bytes;
+}
+
+std::size_t linear_shared(const Graph& graph, const Node& node) {
+  const LinearPlan plan = make_plan(graph, node, 1);
+  return plan.integer ? quantized_bytes(plan.rows, plan.k, 2) : 0;
 }
 
 }  // namespace
@@ -264,7 +312,8 @@ std::vector<OpDefinition> linear_ops() {
           {.type = internal_op::kLinear,
            .check = check_packed_linear,
            .prepare = prepare_linear,
-           .scratch_bytes = linear_scratch}};
+           .scratch_bytes = linear_scratch,
+           .shared_bytes = linear_shared}};
 }
 
 }  // namespace qhx::cpu

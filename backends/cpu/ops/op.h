@@ -37,6 +37,10 @@ struct OpView {
   std::vector<const Tensor*> outputs;
 };
 
+// What linears with integer weights multiply by: floats, or the activations quantized in groups, to
+// 8 bits or to two pieces of them (kernel_table.h). kAuto: by the number of rows and the target.
+enum class Activations : std::uint8_t { kAuto, kF32, kInt16, kInt8 };
+
 // One execution of a graph: where its tensors are, by index.
 struct Run {
   std::span<std::byte* const> data;
@@ -44,6 +48,8 @@ struct Run {
   const KernelTable& kernels;
   std::byte* scratch;  // pool.size() pieces of scratch_stride bytes, each 64-byte aligned
   std::size_t scratch_stride;
+  std::byte* shared;  // of all threads: the op's shared_bytes, 64-byte aligned
+  Activations activations;
   std::atomic<const char*>&
       failure;  // set by an op that meets values it cannot work with; a string literal
 
@@ -96,6 +102,8 @@ struct OpDefinition {
   // Bytes of scratch each thread needs; null: none.
   std::size_t (*scratch_bytes)(const Graph& graph, const Node& node,
                                const KernelTable& kernels) = nullptr;
+  // Bytes of memory that all threads share during the op; null: none.
+  std::size_t (*shared_bytes)(const Graph& graph, const Node& node) = nullptr;
   // Inputs (bit i: input i) and outputs that may be f16 when the op runs; all other floats are f32
   // by then.
   std::uint32_t f16_inputs = 0;

@@ -81,24 +81,63 @@ QHX_INLINE void store_f16_n(std::uint16_t* p, V v, std::size_t n) {
   store_f16(all, v);
   for (std::size_t i = 0; i < n; ++i) p[i] = all[i];
 }
-QHX_INLINE V load_i8(const std::int8_t* p) {
-  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
-}
-
-// A byte extends to 16 * odd + (even as unsigned). Its low four bits at the top of a word are even
-// * 2^28, and without them it is odd * 16: scales that cost nothing here and are taken out of the
-// sums.
-constexpr float kI4EvenUnit = 0x1p28f, kI4OddUnit = 16.0f;
-
-QHX_INLINE void load_i4_pair(const std::uint8_t* p, V (&even)[kPanelVectors],
-                             V (&odd)[kPanelVectors]) {
+QHX_INLINE void load_i8_quads(const std::uint8_t* p, V (&out)[4][kPanelVectors]) {
   QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
-    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + v * kLanes));
-    const __m256i both = _mm256_cvtepi8_epi32(bytes);
-    even[v] = _mm256_cvtepi32_ps(_mm256_slli_epi32(both, 28));
-    odd[v] = _mm256_cvtepi32_ps(_mm256_and_si256(both, _mm256_set1_epi32(-16)));
+    const __m256i quads = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + v * 4 * kLanes));
+    QHX_UNROLL for (int j = 0; j < 4; ++j) {
+      out[j][v] = _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(quads, 24 - 8 * j), 24));
+    }
   }
 }
+QHX_INLINE void load_i4_octets(const std::uint8_t* p, V (&out)[8][kPanelVectors]) {
+  QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
+    const __m256i octets = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + v * 4 * kLanes));
+    QHX_UNROLL for (int j = 0; j < 4; ++j) {
+      const __m256i low = _mm256_slli_epi32(octets, 28 - 8 * j);
+      const __m256i high = _mm256_slli_epi32(octets, 24 - 8 * j);
+      out[j][v] = _mm256_cvtepi32_ps(_mm256_srai_epi32(low, 28));
+      out[4 + j][v] = _mm256_cvtepi32_ps(_mm256_srai_epi32(high, 28));
+    }
+  }
+}
+
+// ---- Integers (integer-inl.h) ----
+//
+// Products of two bytes are summed in pairs in 16 bits: weights of 8 bits (255) leave 7 bits for a
+// piece of an activation (255 * 64 * 2 < 2^15).
+
+using I = __m256i;
+constexpr int kPieceBits = 7;
+constexpr std::int32_t kWeightOffset8 = 128, kWeightOffset4 = 8;
+constexpr int kIntegerRows1 = 2, kIntegerRows2 = 1, kIntegerPanels = 1;
+constexpr std::size_t kMostIntegerRows = 4;
+
+QHX_INLINE I broadcast(std::int32_t x) { return _mm256_set1_epi32(x); }
+QHX_INLINE I broadcast4(const std::int8_t* p) {
+  std::int32_t four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  return _mm256_set1_epi32(four);
+}
+QHX_INLINE I load_weights_i8(const std::uint8_t* p) {
+  return _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+                          _mm256_set1_epi8(-128));
+}
+QHX_INLINE void load_weights_i4(const std::uint8_t* p, I& low, I& high) {
+  const __m256i nibbles = _mm256_set1_epi8(15);
+  const __m256i both = _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+                                        _mm256_set1_epi8(-120));
+  low = _mm256_and_si256(both, nibbles);
+  high = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibbles);
+}
+QHX_INLINE I dot(I sum, I weights, I x) {
+  const __m256i pairs = _mm256_maddubs_epi16(weights, x);
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+QHX_INLINE I add(I a, I b) { return _mm256_add_epi32(a, b); }
+template <int N>
+QHX_INLINE I shift_left(I a) {
+  return _mm256_slli_epi32(a, N);
+}
+QHX_INLINE V to_floats(I a) { return _mm256_cvtepi32_ps(a); }
 
 }  // namespace qhx::cpu::QHX_TARGET

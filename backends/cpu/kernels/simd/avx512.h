@@ -65,20 +65,65 @@ QHX_INLINE V load_f16_n(const std::uint16_t* p, std::size_t n) {
 QHX_INLINE void store_f16_n(std::uint16_t* p, V v, std::size_t n) {
   _mm256_mask_storeu_epi16(p, first_lanes(n), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
-QHX_INLINE V load_i8(const std::int8_t* p) {
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+QHX_INLINE void load_i8_quads(const std::uint8_t* p, V (&out)[4][kPanelVectors]) {
+  const __m512i quads = _mm512_loadu_si512(p);
+  out[0][0] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(quads, 24), 24));
+  out[1][0] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(quads, 16), 24));
+  out[2][0] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(quads, 8), 24));
+  out[3][0] = _mm512_cvtepi32_ps(_mm512_srai_epi32(quads, 24));
 }
-
-constexpr float kI4EvenUnit = 1.0f, kI4OddUnit = 1.0f;
 
 // A permutation looks at the low four bits of its index alone: it is a table of 16 floats.
-QHX_INLINE void load_i4_pair(const std::uint8_t* p, V (&even)[kPanelVectors],
-                             V (&odd)[kPanelVectors]) {
+QHX_INLINE void load_i4_octets(const std::uint8_t* p, V (&out)[8][kPanelVectors]) {
   const __m512 value = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1);
-  const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-  even[0] = _mm512_permutexvar_ps(bytes, value);
-  odd[0] = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), value);
+  const __m512i octets = _mm512_loadu_si512(p);
+  QHX_UNROLL for (unsigned j = 0; j < 4; ++j) {
+    out[j][0] = _mm512_permutexvar_ps(_mm512_srli_epi32(octets, 8 * j), value);
+    out[4 + j][0] = _mm512_permutexvar_ps(_mm512_srli_epi32(octets, 8 * j + 4), value);
+  }
 }
+
+// ---- Integers (integer-inl.h) ----
+//
+// Without VNNI, products of two bytes are summed in pairs in 16 bits: weights of 8 bits (255) leave
+// 7 bits for a piece of an activation (255 * 64 * 2 < 2^15).
+
+using I = __m512i;
+constexpr std::int32_t kWeightOffset8 = 128, kWeightOffset4 = 8;
+constexpr int kIntegerRows1 = 6, kIntegerRows2 = 4, kIntegerPanels = 2;
+
+QHX_INLINE I broadcast(std::int32_t x) { return _mm512_set1_epi32(x); }
+QHX_INLINE I broadcast4(const std::int8_t* p) {
+  std::int32_t four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  return _mm512_set1_epi32(four);
+}
+QHX_INLINE I load_weights_i8(const std::uint8_t* p) {
+  return _mm512_xor_si512(_mm512_loadu_si512(p), _mm512_set1_epi8(-128));
+}
+QHX_INLINE void load_weights_i4(const std::uint8_t* p, I& low, I& high) {
+  const __m512i nibbles = _mm512_set1_epi8(15);
+  const __m512i both = _mm512_xor_si512(_mm512_loadu_si512(p), _mm512_set1_epi8(-120));
+  low = _mm512_and_si512(both, nibbles);
+  high = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibbles);
+}
+#if defined(__AVX512VNNI__)
+constexpr int kPieceBits = 8;
+constexpr std::size_t kMostIntegerRows = SIZE_MAX;
+QHX_INLINE I dot(I sum, I weights, I x) { return _mm512_dpbusd_epi32(sum, weights, x); }
+#else
+constexpr int kPieceBits = 7;
+constexpr std::size_t kMostIntegerRows = 4;
+QHX_INLINE I dot(I sum, I weights, I x) {
+  const __m512i pairs = _mm512_maddubs_epi16(weights, x);
+  return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+}
+#endif
+QHX_INLINE I add(I a, I b) { return _mm512_add_epi32(a, b); }
+template <int N>
+QHX_INLINE I shift_left(I a) {
+  return _mm512_slli_epi32(a, N);
+}
+QHX_INLINE V to_floats(I a) { return _mm512_cvtepi32_ps(a); }
 
 }  // namespace qhx::cpu::QHX_TARGET

@@ -73,27 +73,32 @@ QHX_INLINE void store_f16_n(std::uint16_t* p, V v, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) p[i] = all[i];
 }
 
-QHX_INLINE void widen_i8(int8x16_t bytes, V (&out)[kPanelVectors]) {
-  const int16x8_t low = vmovl_s8(vget_low_s8(bytes));
-  const int16x8_t high = vmovl_s8(vget_high_s8(bytes));
-  out[0] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(low)));
-  out[1] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(low)));
-  out[2] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(high)));
-  out[3] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)));
+// What is left of each word after these shifts, the sign following.
+template <int kUp, int kDown>
+QHX_INLINE V field(int32x4_t words) {
+  return vcvtq_f32_s32(vshrq_n_s32(kUp == 0 ? words : vshlq_n_s32(words, kUp), kDown));
 }
-QHX_INLINE V load_i8(const std::int8_t* p) {
-  std::int32_t word;
-  __builtin_memcpy(&word, p, sizeof(word));
-  const int8x8_t bytes = vreinterpret_s8_s32(vdup_n_s32(word));
-  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes))));
+QHX_INLINE void load_i8_quads(const std::uint8_t* p, V (&out)[4][kPanelVectors]) {
+  QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
+    const int32x4_t quads = vreinterpretq_s32_u8(vld1q_u8(p + v * 4 * kLanes));
+    out[0][v] = field<24, 24>(quads);
+    out[1][v] = field<16, 24>(quads);
+    out[2][v] = field<8, 24>(quads);
+    out[3][v] = field<0, 24>(quads);
+  }
 }
-constexpr float kI4EvenUnit = 1.0f, kI4OddUnit = 1.0f;
-
-QHX_INLINE void load_i4_pair(const std::uint8_t* p, V (&even)[kPanelVectors],
-                             V (&odd)[kPanelVectors]) {
-  const int8x16_t bytes = vreinterpretq_s8_u8(vld1q_u8(p));
-  widen_i8(vshrq_n_s8(vshlq_n_s8(bytes, 4), 4), even);
-  widen_i8(vshrq_n_s8(bytes, 4), odd);
+QHX_INLINE void load_i4_octets(const std::uint8_t* p, V (&out)[8][kPanelVectors]) {
+  QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
+    const int32x4_t octets = vreinterpretq_s32_u8(vld1q_u8(p + v * 4 * kLanes));
+    out[0][v] = field<28, 28>(octets);
+    out[1][v] = field<20, 28>(octets);
+    out[2][v] = field<12, 28>(octets);
+    out[3][v] = field<4, 28>(octets);
+    out[4][v] = field<24, 28>(octets);
+    out[5][v] = field<16, 28>(octets);
+    out[6][v] = field<8, 28>(octets);
+    out[7][v] = field<0, 28>(octets);
+  }
 }
 
 QHX_INLINE void transpose_block(const float* from, std::size_t from_stride, float* to,
@@ -107,5 +112,42 @@ QHX_INLINE void transpose_block(const float* from, std::size_t from_stride, floa
   store(to + 2 * to_stride, vcombine_f32(vget_high_f32(ab_even), vget_high_f32(cd_even)));
   store(to + 3 * to_stride, vcombine_f32(vget_high_f32(ab_odd), vget_high_f32(cd_odd)));
 }
+
+// ---- Integers (integer-inl.h) ----
+
+using I = int32x4_t;
+constexpr int kPieceBits = 8;
+constexpr std::int32_t kWeightOffset8 = 0, kWeightOffset4 = 0;
+constexpr int kIntegerRows1 = 2, kIntegerRows2 = 1, kIntegerPanels = 1;
+constexpr std::size_t kMostIntegerRows = 4;
+
+QHX_INLINE I broadcast(std::int32_t x) { return vdupq_n_s32(x); }
+QHX_INLINE I broadcast4(const std::int8_t* p) {
+  std::int32_t four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  return vdupq_n_s32(four);
+}
+QHX_INLINE I load_weights_i8(const std::uint8_t* p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
+QHX_INLINE void load_weights_i4(const std::uint8_t* p, I& low, I& high) {
+  const int8x16_t both = vreinterpretq_s8_u8(vld1q_u8(p));
+  low = vreinterpretq_s32_s8(vshrq_n_s8(vshlq_n_s8(both, 4), 4));
+  high = vreinterpretq_s32_s8(vshrq_n_s8(both, 4));
+}
+QHX_INLINE I dot(I sum, I weights, I x) {
+  const int8x16_t w = vreinterpretq_s8_s32(weights), a = vreinterpretq_s8_s32(x);
+#if defined(__ARM_FEATURE_DOTPROD)
+  return vdotq_s32(sum, w, a);
+#else
+  const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(w), vget_low_s8(a)));
+  const int32x4_t high = vpaddlq_s16(vmull_high_s8(w, a));
+  return vaddq_s32(sum, vpaddq_s32(low, high));
+#endif
+}
+QHX_INLINE I add(I a, I b) { return vaddq_s32(a, b); }
+template <int N>
+QHX_INLINE I shift_left(I a) {
+  return vshlq_n_s32(a, N);
+}
+QHX_INLINE V to_floats(I a) { return vcvtq_f32_s32(a); }
 
 }  // namespace qhx::cpu::QHX_TARGET

@@ -53,20 +53,65 @@ QHX_INLINE V load_f16(const std::uint16_t* p) { return qhx::f16_to_f32(*p); }
 QHX_INLINE void store_f16(std::uint16_t* p, V v) { *p = qhx::f32_to_f16(v); }
 QHX_INLINE V load_f16_n(const std::uint16_t*, std::size_t) { return 0.0f; }
 QHX_INLINE void store_f16_n(std::uint16_t*, V, std::size_t) {}
-QHX_INLINE V load_i8(const std::int8_t* p) { return static_cast<float>(*p); }
-
-constexpr float kI4EvenUnit = 1.0f, kI4OddUnit = 1.0f;
-
-QHX_INLINE void load_i4_pair(const std::uint8_t* p, V (&even)[kPanelVectors],
-                             V (&odd)[kPanelVectors]) {
-  for (std::size_t i = 0; i < kPanelWidth; ++i) {
-    even[i] = static_cast<float>((p[i] & 15) - ((p[i] & 8) << 1));
-    odd[i] = static_cast<float>((p[i] >> 4) - ((p[i] >> 3) & 16));
+QHX_INLINE void load_i8_quads(const std::uint8_t* p, V (&out)[4][kPanelVectors]) {
+  for (std::size_t c = 0; c < kPanelWidth; ++c) {
+    for (std::size_t j = 0; j < 4; ++j) out[j][c] = static_cast<std::int8_t>(p[4 * c + j]);
+  }
+}
+QHX_INLINE int nibble(unsigned bits) {
+  return static_cast<int>(bits & 7u) - static_cast<int>(bits & 8u);
+}
+QHX_INLINE void load_i4_octets(const std::uint8_t* p, V (&out)[8][kPanelVectors]) {
+  for (std::size_t c = 0; c < kPanelWidth; ++c) {
+    for (std::size_t j = 0; j < 4; ++j) {
+      out[j][c] = static_cast<float>(nibble(p[4 * c + j]));
+      out[4 + j][c] = static_cast<float>(nibble(p[4 * c + j] >> 4u));
+    }
   }
 }
 
 QHX_INLINE void transpose_block(const float* from, std::size_t, float* to, std::size_t) {
   *to = *from;
 }
+
+// ---- Integers (integer-inl.h) ----
+
+using I = std::int32_t;
+constexpr int kPieceBits = 8;
+constexpr std::int32_t kWeightOffset8 = 0, kWeightOffset4 = 0;
+constexpr int kIntegerRows1 = 4, kIntegerRows2 = 4, kIntegerPanels = 1;
+constexpr std::size_t kMostIntegerRows = SIZE_MAX;
+
+QHX_INLINE I broadcast(std::int32_t x) { return x; }
+QHX_INLINE I broadcast4(const std::int8_t* p) {
+  I four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  return four;
+}
+QHX_INLINE I load_weights_i8(const std::uint8_t* p) {
+  return broadcast4(reinterpret_cast<const std::int8_t*>(p));
+}
+QHX_INLINE void load_weights_i4(const std::uint8_t* p, I& low, I& high) {
+  std::int8_t bytes[8];
+  for (std::size_t j = 0; j < 4; ++j) {
+    bytes[j] = static_cast<std::int8_t>(nibble(p[j]));
+    bytes[4 + j] = static_cast<std::int8_t>(nibble(p[j] >> 4u));
+  }
+  low = broadcast4(bytes);
+  high = broadcast4(bytes + 4);
+}
+QHX_INLINE I dot(I sum, I weights, I x) {
+  std::int8_t w[4], a[4];
+  __builtin_memcpy(w, &weights, sizeof(w));
+  __builtin_memcpy(a, &x, sizeof(a));
+  for (std::size_t j = 0; j < 4; ++j) sum += w[j] * a[j];
+  return sum;
+}
+QHX_INLINE I add(I a, I b) { return a + b; }
+template <int N>
+QHX_INLINE I shift_left(I a) {
+  return a * (1 << N);
+}
+QHX_INLINE V to_floats(I a) { return static_cast<V>(a); }
 
 }  // namespace qhx::cpu::QHX_TARGET
