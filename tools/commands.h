@@ -6,6 +6,7 @@
 
 namespace qhx::tools {
 
+void add_bench_command(CLI::App& program, int& exit_code);
 void add_forge_command(CLI::App& program, int& exit_code);
 void add_inspect_command(CLI::App& program, int& exit_code);
 void add_verify_command(CLI::App& program, int& exit_code);

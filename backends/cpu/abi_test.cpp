@@ -237,6 +237,23 @@ TEST_F(SmallGraph, ProfileGivesTimes) {
   EXPECT_EQ(Client::api().profileFree(profile), 0u);
 }
 
+TEST_F(SmallGraph, ADetailedProfileNamesNodesAndTheirTypes) {
+  add_conv();
+  ASSERT_EQ(graph_.finalize(), 0u);
+  Qnn_ProfileHandle_t profile = nullptr;
+  ASSERT_EQ(Client::api().profileCreate(client_.backend(), 2, &profile), 0u);
+  ASSERT_EQ(executor().run(profile), 0u);
+  const std::uint64_t *events = nullptr, *nodes = nullptr;
+  std::uint32_t count = 0;
+  ASSERT_EQ(Client::api().profileGetEvents(profile, &events, &count), 0u);
+  ASSERT_EQ(Client::api().profileGetSubEvents(events[0], &nodes, &count), 0u);
+  ASSERT_EQ(count, 1u);
+  QnnProfile_EventData_t data{};
+  ASSERT_EQ(Client::api().profileGetEventData(nodes[0], &data), 0u);
+  EXPECT_TRUE(std::string_view(data.identifier).ends_with(":qhx.Linear")) << data.identifier;
+  EXPECT_EQ(Client::api().profileFree(profile), 0u);
+}
+
 // ---- What HTP takes and computes wrongly, and what makes no sense ----
 
 class RefusalTest : public SmallGraph {

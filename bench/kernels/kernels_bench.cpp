@@ -4,10 +4,16 @@
 //   kernels_bench --benchmark_filter=avx2 --benchmark_format=json
 //
 // One thread. Compute-bound kernels report FLOP/s, memory-bound ones bytes/s of what they must read
-// and write. Weights of the streamed products are larger together than a last-level cache, and are
-// taken in turn.
+// and write, and both the share of this machine's roof that they reach (roofs.h): `of_peak` and
+// `of_memory`. Weights of the streamed products are larger together than a last-level cache, and
+// are taken in turn.
+//
+// A new kernel is a line in linear_shapes() if it is a linear layer, else a function that ends in
+// report_flops() or report_bytes() and a line in register_target().
 #include <benchmark/benchmark.h>
+#include <time.h>
 
+#include <array>
 #include <cstring>
 #include <random>
 #include <string>
@@ -16,6 +22,7 @@
 #include "base/aligned_buffer.h"
 #include "kernels/kernels.h"
 #include "kernels/pack.h"
+#include "roofs.h"
 
 namespace qhx::cpu {
 namespace {
@@ -33,11 +40,38 @@ std::vector<float> floats(std::size_t n) {
   return out;
 }
 
-void report_flops(State& state, double flops) {
-  state.counters["FLOP"] = Counter(flops, Counter::kIsIterationInvariantRate, Counter::kIs1000);
+// CPU time of this thread since it was made. The library's own rate counters would print a share as
+// "0.9/s".
+class CpuClock {
+ public:
+  double seconds() const { return now() - start_; }
+
+ private:
+  static double now() {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+  }
+  double start_ = now();
+};
+
+// `roof` in operations or bytes a second; 0: unknown.
+void report(State& state, double seconds, const char* what, const char* share, double amount,
+            double roof) {
+  const double rate = amount * static_cast<double>(state.iterations()) / seconds;
+  state.counters[std::string(what) + "/s"] = Counter(rate, Counter::kDefaults, Counter::kIs1000);
+  if (roof > 0) state.counters[share] = rate / roof;
 }
-void report_bytes(State& state, double bytes) {
-  state.counters["bytes"] = Counter(bytes, Counter::kIsIterationInvariantRate, Counter::kIs1000);
+// Arithmetic in f32 unless the kernel multiplies something else.
+void report_flops(State& state, const CpuClock& clock, const KernelTable* kernels, double flops,
+                  const char* numbers = "f32") {
+  const double seconds = clock.seconds();  // measuring the roof takes some, too
+  report(state, seconds, "FLOP", "of_peak", flops, bench::peak_roof(kernels->name, numbers));
+}
+// Data that a cache holds is read faster than the roof, which is that of memory.
+void report_bytes(State& state, const CpuClock& clock, double bytes) {
+  const double seconds = clock.seconds();
+  report(state, seconds, "bytes", "of_memory", bytes, bench::read_roof());
 }
 
 // Packed weights, `copies` layers of them one after the other. Any bytes are valid int8 and int4
@@ -66,7 +100,7 @@ struct Layers {
 };
 
 struct LinearShape {
-  const char* name;
+  std::string name;
   WeightType type;
   std::size_t m, k, n, group;
 };
@@ -81,14 +115,15 @@ void bench_linear(State& state, const KernelTable* kernels, LinearShape s) {
   const LinearArgs args{
       .weights = &layers.weights, .x = x.data(), .x_stride = s.k, .y = y.data(), .y_stride = s.n};
   std::size_t copy = 0;
+  const CpuClock clock;
   for (auto _ : state) {
     layers.weights.panels = layers.bytes.data() + copy * layers.bytes_each;
     copy = (copy + 1) % copies;
     kernels->linear(args, {.row_end = s.m, .panel_end = panel_count(s.n)}, scratch.data());
     benchmark::ClobberMemory();
   }
-  if (streamed) report_bytes(state, static_cast<double>(layers.bytes_each));
-  report_flops(state, 2.0 * static_cast<double>(s.m * s.k * s.n));
+  if (streamed) report_bytes(state, clock, static_cast<double>(layers.bytes_each));
+  report_flops(state, clock, kernels, 2.0 * static_cast<double>(s.m * s.k * s.n));
 }
 
 void bench_matmul(State& state, const KernelTable* kernels, bool transposed) {
@@ -96,6 +131,7 @@ void bench_matmul(State& state, const KernelTable* kernels, bool transposed) {
   const std::vector<float> a = floats(m * k), b = floats(k * n);
   std::vector<float> c(m * n);
   AlignedBuffer scratch(kernels->gemm_scratch_bytes);
+  const CpuClock clock;
   for (auto _ : state) {
     kernels->matmul({.a = a.data(),
                      .a_stride = k,
@@ -109,7 +145,7 @@ void bench_matmul(State& state, const KernelTable* kernels, bool transposed) {
                     {.row_end = m, .panel_end = panel_count(n)}, scratch.data());
     benchmark::ClobberMemory();
   }
-  report_flops(state, 2.0 * m * n * k);
+  report_flops(state, clock, kernels, 2.0 * m * n * k);
 }
 
 // One vision head: 1024 patches see each other; rows are those of [1024, 3 * 1024].
@@ -126,11 +162,12 @@ void bench_attention_vision(State& state, const KernelTable* kernels) {
                      .head_dim = d,
                      .scale = 0.125f};
   args.kv[1] = {FloatType::kF32, qkv.data() + 1024, stride, qkv.data() + 2048, stride, tokens};
+  const CpuClock clock;
   for (auto _ : state) {
     kernels->attention(args, scratch.data());
     benchmark::ClobberMemory();
   }
-  report_flops(state, 4.0 * static_cast<double>(tokens * tokens * d));
+  report_flops(state, clock, kernels, 4.0 * static_cast<double>(tokens * tokens * d));
 }
 
 struct DecoderAttention {
@@ -177,11 +214,12 @@ void bench_attention_prefill(State& state, const KernelTable* kernels) {
   a.cache = AlignedBuffer(2 * 2 * 1024 * 128);
   a.args.kv[0].k = a.args.kv[0].v = a.cache.data();
   AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
+  const CpuClock clock;
   for (auto _ : state) {
     kernels->attention(a.args, scratch.data());
     benchmark::ClobberMemory();
   }
-  report_flops(state, 4.0 * 2 * 320 * 321 / 2 * 128);
+  report_flops(state, clock, kernels, 4.0 * 2 * 320 * 321 / 2 * 128);
 }
 
 // One key/value head of a decode step with a full cache; bytes are those of keys and values.
@@ -194,6 +232,7 @@ void bench_attention_decode(State& state, const KernelTable* kernels) {
   std::memset(a.cache.data(), 0x2C, a.cache.size());
   AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
   std::size_t copy = 0;
+  const CpuClock clock;
   for (auto _ : state) {
     const std::uint16_t* const k = base + copy * 2 * past * 128;
     copy = (copy + 1) % copies;
@@ -202,7 +241,7 @@ void bench_attention_decode(State& state, const KernelTable* kernels) {
     kernels->attention(a.args, scratch.data());
     benchmark::ClobberMemory();
   }
-  report_bytes(state, 2.0 * 2 * 128 * static_cast<double>(past));
+  report_bytes(state, clock, 2.0 * 2 * 128 * static_cast<double>(past));
 }
 
 // The same with 20 filled rows: what skipping masked columns is worth.
@@ -211,6 +250,7 @@ void bench_attention_empty(State& state, const KernelTable* kernels) {
   a.cache = AlignedBuffer(2 * 2 * 1024 * 128);
   a.args.kv[0].k = a.args.kv[0].v = a.cache.data();
   AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
+  const CpuClock clock;
   for (auto _ : state) {
     kernels->attention(a.args, scratch.data());
     benchmark::ClobberMemory();
@@ -223,11 +263,12 @@ void bench_rows(State& state, double streams, Run run) {
   const std::size_t n = 320 * 6144;
   const std::vector<float> x = floats(n);
   std::vector<float> y(n);
+  const CpuClock clock;
   for (auto _ : state) {
     run(x.data(), y.data(), n);
     benchmark::ClobberMemory();
   }
-  report_bytes(state, streams * 4.0 * static_cast<double>(n));
+  report_bytes(state, clock, streams * 4.0 * static_cast<double>(n));
 }
 
 void register_rows(const KernelTable* t, const std::string& suffix) {
@@ -268,27 +309,55 @@ void register_rows(const KernelTable* t, const std::string& suffix) {
       [=](const float* x, float*, std::size_t n) { benchmark::DoNotOptimize(t->argmax(x, n)); });
 }
 
+// Every linear layer of the model, by the rows it is called with: pictures of 512 x 512 have 1024
+// patches and 256 tokens after merging.
+std::vector<LinearShape> linear_shapes() {
+  struct Layer {
+    const char* name;
+    std::size_t k, n;
+  };
+  const Layer vision[] = {
+      {"qkv", 1024, 3072}, {"proj", 1024, 1024}, {"fc1", 1024, 4096}, {"fc2", 4096, 1024}};
+  const Layer merger[] = {{"fc1", 4096, 4096}, {"fc2", 4096, 2048}};
+  const Layer text[] = {{"q", 2048, 2048},
+                        {"kv", 2048, 1024},
+                        {"o", 2048, 2048},
+                        {"up", 2048, 6144},
+                        {"down", 6144, 2048}};
+  struct Format {
+    const char* name;
+    WeightType type;
+    std::size_t group;
+  };
+  const Format formats[] = {{"f16", WeightType::kF16, 0},
+                            {"i8", WeightType::kI8, 0},
+                            {"i4", WeightType::kI4, 0},
+                            {"i4_g32", WeightType::kI4, 32}};
+  std::vector<LinearShape> shapes;
+  const auto add = [&](const char* stage, std::size_t rows, const auto& layers) {
+    for (const Format& format : formats) {
+      for (const Layer& layer : layers) {
+        shapes.push_back({std::string(stage) + "_" + layer.name + "_" + format.name, format.type,
+                          rows, layer.k, layer.n, format.group});
+      }
+    }
+  };
+  add("vision", 1024, vision);
+  add("merger", 256, merger);
+  add("prefill", 320, text);
+  add("decode", 1, text);
+  add("lmhead", 1, std::to_array<Layer>({{"logits", 2048, 151936}}));
+  // A few rows, as when several tokens are tried at once.
+  for (const std::size_t rows : {2, 4, 8, 16}) {
+    shapes.push_back(
+        {"rows_" + std::to_string(rows) + "_up_i8", WeightType::kI8, rows, 2048, 6144, 0});
+  }
+  return shapes;
+}
+
 void register_target(const KernelTable* table) {
   const std::string suffix = std::string("/") + table->name;
-  const LinearShape shapes[] = {
-      {"vision_fc1_f16", WeightType::kF16, 1024, 1024, 4096, 0},
-      {"vision_fc1_i8", WeightType::kI8, 1024, 1024, 4096, 0},
-      {"prefill_up_f16", WeightType::kF16, 320, 2048, 6144, 0},
-      {"prefill_up_i8", WeightType::kI8, 320, 2048, 6144, 0},
-      {"prefill_up_i4", WeightType::kI4, 320, 2048, 6144, 0},
-      {"prefill_up_i4_g32", WeightType::kI4, 320, 2048, 6144, 32},
-      {"prefill_down_i8", WeightType::kI8, 320, 6144, 2048, 0},
-      {"rows_8_up_i8", WeightType::kI8, 8, 2048, 6144, 0},
-      {"decode_up_f16", WeightType::kF16, 1, 2048, 6144, 0},
-      {"decode_up_i8", WeightType::kI8, 1, 2048, 6144, 0},
-      {"decode_down_i8", WeightType::kI8, 1, 6144, 2048, 0},
-      {"decode_up_i4", WeightType::kI4, 1, 2048, 6144, 0},
-      {"decode_up_i4_g32", WeightType::kI4, 1, 2048, 6144, 32},
-      {"decode_2_up_i8", WeightType::kI8, 2, 2048, 6144, 0},
-      {"decode_4_up_i8", WeightType::kI8, 4, 2048, 6144, 0},
-      {"lmhead_i8", WeightType::kI8, 1, 2048, 151936, 0},
-  };
-  for (const LinearShape& shape : shapes) {
+  for (const LinearShape& shape : linear_shapes()) {
     benchmark::RegisterBenchmark((shape.name + suffix).c_str(), bench_linear, table, shape);
   }
   const auto add = [&](const char* name, auto function, auto... more) {

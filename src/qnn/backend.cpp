@@ -28,6 +28,8 @@ Result<std::shared_ptr<const Backend>> Backend::create(
   QHX_RETURN_IF_ERROR(backend->create_backend(options).with_context(path));
   QHX_RETURN_IF_ERROR(backend->create_device(options).with_context(path));
   if (backend->library().backend_id() == kHtpBackendId) backend->memory_ = TensorMemory::shared();
+  if (options.node_times)
+    backend->node_times_ = NodeTimes::create(backend->api(), backend->handle());
   backend->performance_ = PerformanceControl::create(backend->library_);
   return std::shared_ptr<const Backend>(backend);
 }
@@ -78,6 +80,7 @@ Status Backend::create_device(const BackendOptions& options) {
 
 Backend::~Backend() {
   performance_ = nullptr;
+  node_times_ = nullptr;
   if (device_ != nullptr) api().deviceFree(device_);
   if (backend_ != nullptr) api().backendFree(backend_);
   if (log_ != nullptr) api().logFree(log_);

@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "qnn/library.h"
+#include "qnn/node_times.h"
 #include "qnn/performance.h"
 #include "qnn/tensor_memory.h"
 
@@ -17,6 +18,7 @@ struct BackendOptions {
       0;  // HTP on x86: which chip to prepare for (57, 69, 87 …); 0: the library's default
   int threads = 0;            // our CPU library: threads to use; 0: as many as the process may use
   std::string kernel_target;  // our CPU library: kernel set to force; empty: the best one
+  bool node_times = false;    // collect what the nodes of graphs take, if the library tells
 };
 
 // Immutable after creation; contexts hold a shared reference, so it outlives them.
@@ -34,6 +36,8 @@ class Backend {
   Qnn_DeviceHandle_t device() const { return device_; }
   // Where the inputs and outputs of its graphs lie best.
   const TensorMemory& memory() const { return memory_; }
+  // Null unless they were asked for and the library tells them.
+  NodeTimes* node_times() const { return node_times_.get(); }
   PerformanceVote performance_vote() const { return PerformanceVote(performance_); }
 
  private:
@@ -47,6 +51,7 @@ class Backend {
   Qnn_BackendHandle_t backend_ = nullptr;
   Qnn_DeviceHandle_t device_ = nullptr;
   TensorMemory memory_;
+  std::unique_ptr<NodeTimes> node_times_;
   std::shared_ptr<PerformanceControl> performance_;  // null: the library has none
 };
 

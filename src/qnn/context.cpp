@@ -164,11 +164,15 @@ Result<Graph> Graph::retrieve(std::shared_ptr<Context> context, GraphInfo info) 
 }
 
 Status Graph::execute(IoBinding& binding) const {
+  NodeTimes* const times = context_->backend().node_times();
   const Qnn_ErrorHandle_t code = context_->api().graphExecute(
       handle_, binding.inputs_.data(), static_cast<std::uint32_t>(binding.inputs_.size()),
-      binding.outputs_.data(), static_cast<std::uint32_t>(binding.outputs_.size()), nullptr,
-      nullptr);
-  if (code == QNN_SUCCESS) return {};
+      binding.outputs_.data(), static_cast<std::uint32_t>(binding.outputs_.size()),
+      times != nullptr ? times->profile() : nullptr, nullptr);
+  if (code == QNN_SUCCESS) {
+    if (times != nullptr) times->collect(info_.name);
+    return {};
+  }
   return check(code, "executing graph " + info_.name);
 }
 

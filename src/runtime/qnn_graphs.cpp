@@ -67,6 +67,7 @@ Result<std::unique_ptr<QnnGraphs>> QnnGraphs::open(
   QHX_RETURN_IF_ERROR(graphs->check_memory(options));
   qnn::BackendOptions backend;
   backend.threads = options.threads;
+  backend.node_times = options.node_times;
   // On a device the chip is what it is.
   if (target.emulation) backend.soc_model = graphs->emulated_soc(target);
   QHX_ASSIGN_OR_RETURN(graphs->backend_, qnn::Backend::create(std::move(library), backend));

@@ -24,6 +24,7 @@ struct LoadOptions {
   int threads = 0;  // of our CPU library; 0: as many as the process may use
   bool allow_arch_mismatch = false;
   bool allow_low_memory = false;
+  bool node_times = false;                   // qnn::BackendOptions
   std::optional<AvailableMemory> available;  // unset: what the system tells
 };
 
@@ -44,6 +45,9 @@ class QnnGraphs final : public GraphProvider {
 
   // What was let through because the options allow it, a sentence each.
   const std::vector<std::string>& notes() const { return notes_; }
+
+  // Null unless they were asked for and the library tells them.
+  qnn::NodeTimes* node_times() const { return backend_->node_times(); }
 
   std::vector<const qnn::GraphInfo*> infos(Role role) const override;
   Result<std::shared_ptr<GraphExecutor>> open(Role role, std::size_t index) override;

@@ -1,4 +1,4 @@
-// Which manifest of a bundle is verified, and what it is made of.
+// What the bundle that is verified is made of.
 #pragma once
 
 #include <filesystem>
@@ -6,21 +6,14 @@
 #include <string>
 
 #include "base/status.h"
-#include "manifest/manifest.h"
+#include "open_bundle.h"
 #include "reference/weights.h"
 #include "verify/verified_file.h"
 
 namespace qhx::verify {
 
-struct Bundle {
-  std::filesystem::path manifest_path, folder;
-  manifest::Manifest manifest;
-  bool for_cpu() const { return manifest.model.dsp_arch == "cpu"; }
-};
-
-// `path` is a manifest, or a folder: then the manifest `named`, or if that is empty the one that
-// takes pictures, or the only one.
-Result<Bundle> open_bundle(const std::filesystem::path& path, const std::string& named);
+using tools::Bundle;
+using tools::open_bundle;
 
 // What the manifest records of its files, and the manifest itself.
 Result<std::map<std::string, ProvedFile>> proved_files(const Bundle& bundle);

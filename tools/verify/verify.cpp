@@ -5,11 +5,11 @@
 #include "base/file.h"
 #include "base/utc.h"
 #include "forge/ranges/drawing.h"
+#include "meter.h"
 #include "qnn/installed.h"
 #include "qnn/library.h"
 #include "verify/bundle.h"
 #include "verify/engine_trace.h"
-#include "verify/meter.h"
 #include "verify/reference_trace.h"
 #include "verify/verified_file.h"
 
@@ -66,7 +66,7 @@ Result<Loaded> load_engine(const Options& options, const Bundle& bundle) {
 
 Advance make_advance(const Options& options, double work) {
   if (!options.progress) return [](double, std::string_view) {};
-  return [meter = std::make_shared<Meter>(work)](double done, std::string_view next) {
+  return [meter = std::make_shared<tools::Meter>(work)](double done, std::string_view next) {
     (*meter)(done, next);
   };
 }

@@ -97,7 +97,8 @@ void Profile::record(const std::string& graph, std::uint64_t total_microseconds,
   events.clear();
   events.push_back({graph, total_microseconds});
   for (std::size_t i = 0; per_node && i < steps.size(); ++i) {
-    events.push_back({*steps[i].name, steps[i].microseconds});
+    const Node& node = *steps[i].node;
+    events.push_back({node.name + ":" + node.type, steps[i].microseconds});
   }
 }
 

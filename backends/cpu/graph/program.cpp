@@ -129,9 +129,8 @@ Status Program::execute(std::span<const void* const> inputs, std::span<void* con
     const auto start = times != nullptr ? Clock::now() : Clock::time_point();
     step.run(run);
     if (times != nullptr) {
-      const auto spent =
-          std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
-      times->push_back({&step.node->name, static_cast<std::uint64_t>(spent.count())});
+      const auto spent = std::chrono::round<std::chrono::microseconds>(Clock::now() - start);
+      times->push_back({step.node, static_cast<std::uint64_t>(spent.count())});
     }
     if (failure != nullptr)
       return invalid_argument("node '" + step.node->name + "': " + failure.load());

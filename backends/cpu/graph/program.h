@@ -29,7 +29,7 @@ struct Engine {
 
 // Receives the time of each step.
 struct StepTime {
-  const std::string* name;  // of the node; lives as long as the program
+  const Node* node;  // lives as long as the program
   std::uint64_t microseconds;
 };
 

@@ -1,8 +1,8 @@
-#include "verify/meter.h"
+#include "meter.h"
 
 #include <algorithm>
 
-namespace qhx::verify {
+namespace qhx::tools {
 
 void Meter::operator()(double done, std::string_view next) {
   done_ += done;
@@ -10,4 +10,4 @@ void Meter::operator()(double done, std::string_view next) {
   line_.update(std::min(done_ / total_, 1.0), next);
 }
 
-}  // namespace qhx::verify
+}  // namespace qhx::tools

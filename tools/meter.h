@@ -1,4 +1,4 @@
-// How far a check is, on stderr, if it takes longer than two seconds.
+// How far a program is, on stderr, if it takes longer than two seconds.
 #pragma once
 
 #include <chrono>
@@ -6,14 +6,14 @@
 
 #include "base/progress.h"
 
-namespace qhx::verify {
+namespace qhx::tools {
 
 // One thread.
 class Meter {
  public:
   // `total` is the sum of all work that it will be told.
   explicit Meter(double total) : total_(total) {}
-  // As Advance (verify/trace.h).
+  // Work that was done since the last call, and what comes next.
   void operator()(double done, std::string_view next);
 
  private:
@@ -23,4 +23,4 @@ class Meter {
   double total_, done_ = 0;
 };
 
-}  // namespace qhx::verify
+}  // namespace qhx::tools
