@@ -22,6 +22,7 @@
 #include "base/aligned_buffer.h"
 #include "kernels/kernels.h"
 #include "kernels/pack.h"
+#include "kernels/quantized_rows.h"
 #include "roofs.h"
 
 namespace qhx::cpu {
@@ -103,6 +104,7 @@ struct LinearShape {
   std::string name;
   WeightType type;
   std::size_t m, k, n, group;
+  int levels;  // of activations in integers (kernel_table.h); 0: in f32
 };
 
 void bench_linear(State& state, const KernelTable* kernels, LinearShape s) {
@@ -114,16 +116,41 @@ void bench_linear(State& state, const KernelTable* kernels, LinearShape s) {
   AlignedBuffer scratch(kernels->gemm_scratch_bytes);
   const LinearArgs args{
       .weights = &layers.weights, .x = x.data(), .x_stride = s.k, .y = y.data(), .y_stride = s.n};
+  AlignedBuffer quantized(quantized_bytes(s.m, s.k, s.levels));
+  const IntegerRows rows = place_quantized(quantized.data(), s.m, s.k, s.levels);
+  if (s.levels > 0) kernels->quantize(x.data(), s.k, 0, s.m, rows);
+  const Slice slice{.row_end = s.m, .panel_end = panel_count(s.n)};
   std::size_t copy = 0;
   const CpuClock clock;
   for (auto _ : state) {
     layers.weights.panels = layers.bytes.data() + copy * layers.bytes_each;
     copy = (copy + 1) % copies;
-    kernels->linear(args, {.row_end = s.m, .panel_end = panel_count(s.n)}, scratch.data());
+    if (s.levels > 0) {
+      kernels->linear_integer(args, rows, slice);
+    } else {
+      kernels->linear(args, slice, scratch.data());
+    }
     benchmark::ClobberMemory();
   }
   if (streamed) report_bytes(state, clock, static_cast<double>(layers.bytes_each));
-  report_flops(state, clock, kernels, 2.0 * static_cast<double>(s.m * s.k * s.n));
+  const double flops = 2.0 * static_cast<double>(s.m * s.k * s.n);
+  // Each level is a product of its own.
+  if (s.levels > 0) report_flops(state, clock, kernels, flops * s.levels, "int8");
+  if (s.levels == 0) report_flops(state, clock, kernels, flops);
+}
+
+// Reads floats, writes what linear_integer takes.
+void bench_quantize(State& state, const KernelTable* kernels, std::size_t m, std::size_t k,
+                    int levels) {
+  const std::vector<float> x = floats(m * k);
+  AlignedBuffer quantized(quantized_bytes(m, k, levels));
+  const IntegerRows rows = place_quantized(quantized.data(), m, k, levels);
+  const CpuClock clock;
+  for (auto _ : state) {
+    kernels->quantize(x.data(), k, 0, m, rows);
+    benchmark::ClobberMemory();
+  }
+  report_bytes(state, clock, static_cast<double>(4 * m * k + quantized.size()));
 }
 
 void bench_matmul(State& state, const KernelTable* kernels, bool transposed) {
@@ -309,7 +336,8 @@ void register_rows(const KernelTable* t, const std::string& suffix) {
       [=](const float* x, float*, std::size_t n) { benchmark::DoNotOptimize(t->argmax(x, n)); });
 }
 
-// Every linear layer of the model, by the rows it is called with: pictures of 512 x 512 have 1024
+// Every linear layer of the model in every format, with activations in f32 and in integers of one
+// and two levels ("_x1", "_x2"), by the rows it is called with: pictures of 512 x 512 have 1024
 // patches and 256 tokens after merging.
 std::vector<LinearShape> linear_shapes() {
   struct Layer {
@@ -336,9 +364,13 @@ std::vector<LinearShape> linear_shapes() {
   std::vector<LinearShape> shapes;
   const auto add = [&](const char* stage, std::size_t rows, const auto& layers) {
     for (const Format& format : formats) {
-      for (const Layer& layer : layers) {
-        shapes.push_back({std::string(stage) + "_" + layer.name + "_" + format.name, format.type,
-                          rows, layer.k, layer.n, format.group});
+      for (const int levels : {0, 1, 2}) {
+        if (levels > 0 && !has_integer_form(format.type, format.group)) continue;
+        const std::string suffix = levels == 0 ? "" : "_x" + std::to_string(levels);
+        for (const Layer& layer : layers) {
+          shapes.push_back({std::string(stage) + "_" + layer.name + "_" + format.name + suffix,
+                            format.type, rows, layer.k, layer.n, format.group, levels});
+        }
       }
     }
   };
@@ -348,10 +380,9 @@ std::vector<LinearShape> linear_shapes() {
   add("decode", 1, text);
   add("lmhead", 1, std::to_array<Layer>({{"logits", 2048, 151936}}));
   // A few rows, as when several tokens are tried at once.
-  for (const std::size_t rows : {2, 4, 8, 16}) {
-    shapes.push_back(
-        {"rows_" + std::to_string(rows) + "_up_i8", WeightType::kI8, rows, 2048, 6144, 0});
-  }
+  const std::array up{Layer{"up", 2048, 6144}};
+  for (const std::size_t rows : {2, 4, 8, 16})
+    add(("rows_" + std::to_string(rows)).c_str(), rows, up);
   return shapes;
 }
 
@@ -365,6 +396,12 @@ void register_target(const KernelTable* table) {
   };
   add("matmul_1024", bench_matmul, false);
   add("matmul_1024_transposed", bench_matmul, true);
+  for (const int levels : {1, 2}) {
+    const std::string x = "_x" + std::to_string(levels);
+    add(("quantize_prefill_2048" + x).c_str(), bench_quantize, 320, 2048, levels);
+    add(("quantize_prefill_6144" + x).c_str(), bench_quantize, 320, 6144, levels);
+    add(("quantize_decode_2048" + x).c_str(), bench_quantize, 1, 2048, levels);
+  }
   add("attention_vision", bench_attention_vision);
   add("attention_prefill", bench_attention_prefill);
   add("attention_decode_1024", bench_attention_decode);

@@ -13,17 +13,27 @@ namespace {
 constexpr std::size_t kRepetitions = 3, kReadBytes = std::size_t{512} << 20;
 constexpr double kSeconds = 0.05;
 
-// Instruction sets by what they need, in the order of what CPUs got.
-int rank(std::string_view isa) {
-  if (isa.starts_with("avx512")) return 2;
-  return 1;
+// Whether code for the kernel target may use the instruction set.
+bool may_use(std::string_view target, std::string_view isa) {
+  struct Allowed {
+    std::string_view target, sets;
+  };
+  constexpr Allowed kAllowed[] = {{"avx2", " avx2 "},
+                                  {"avx512", " avx2 avx512 "},
+                                  {"avx512vnni", " avx2 avx512 avx512_vnni "},
+                                  {"neon", " neon "},
+                                  {"neondot", " neon dotprod "}};
+  for (const Allowed& allowed : kAllowed) {
+    if (allowed.target != target) continue;
+    return allowed.sets.find(" " + std::string(isa) + " ") != std::string_view::npos;
+  }
+  return false;
 }
 
 double best_peak(std::string_view target, std::string_view numbers) {
-  if (target == "scalar") return 0;
   double best = 0;
   for (const Peak& peak : all_peaks()) {
-    if (peak.what != numbers || !peak.supported() || rank(peak.isa) > rank(target)) continue;
+    if (peak.what != numbers || !peak.supported() || !may_use(target, peak.isa)) continue;
     best = std::max(best, measure_peak(peak, 1, kRepetitions, kSeconds).max());
   }
   return best;

@@ -243,9 +243,10 @@ Result<Report> bench(const Options& options) {
 
   Advance advance = [](double, std::string_view) {};
   if (options.progress) {
-    advance = [meter = std::make_shared<tools::Meter>(total_work(options, *engine, plan))](
-                  double done, std::string_view next) {
-      if (!next.empty() || done > 0) (*meter)(done, next);
+    advance = [meter = std::make_shared<tools::Meter>(total_work(options, *engine, plan)),
+               stage = std::string()](double done, std::string_view next) mutable {
+      if (!next.empty()) stage = next;  // else the work of one that goes on
+      (*meter)(done, stage);
     };
   }
   advance(kLoadWork, "warm load");
