@@ -46,6 +46,6 @@ figures = dict(load_s=load_s, vision_s=vision_s, ttft_s=vision_s + prefill_s, pr
 model.reset()
 model.set_config(config(reuse_kv=True))
 ask(picture + task.FIRST)
-again, prefill_s, tokens, _ = ask(task.SECOND)
-figures |= dict(second_ttft_s=again + prefill_s)
+_, prefill_s, _, _ = ask(task.SECOND)
+figures |= dict(second_ttft_s=prefill_s)  # vision_us is still that of the picture
 task.tell(**{key: value for key, value in figures.items() if value})

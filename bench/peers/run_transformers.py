@@ -53,7 +53,7 @@ def ask(words):
 def text():
     """Tokens a second of the prompt and of the answer."""
     rng = np.random.default_rng(1)
-    ids = torch.tensor(rng.integers(0, 1000, (1, task.PREFILL)))
+    ids = torch.tensor(rng.integers(0, min(1000, model.config.text_config.vocab_size), (1, task.PREFILL)))
     start = time.time()
     out = model(input_ids=ids, use_cache=True, logits_to_keep=1)
     token = out.logits[:, -1:].argmax(-1)
