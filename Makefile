@@ -19,6 +19,7 @@ help:
 	@echo "make test-htp                   the published phone presets, forged and run in the vendor's x86 emulation (10 to 30 minutes)"
 	@echo "make test-arm64                 the suite as AArch64 under qemu-user"
 	@echo "make asan, make tsan            the suite with sanitizers"
+	@echo "make bench [BUNDLE=folder]      what this machine can do, and the share that kernels and a bundle reach"
 	@echo "make fuzz                       a minute on each fuzz target"
 
 # Debian packages. Does nothing where they are all there; needs root or sudo where not.
@@ -65,6 +66,13 @@ asan tsan: $(BUILD)/.packages
 fuzz:
 	@tools/setup/install_packages.sh fuzz
 	@cmake --preset fuzz && cmake --build --preset fuzz -j $(JOBS) && fuzz/run.sh build-fuzz
+
+# BUNDLE=folder: that bundle, too, with the share of the machine that it reaches.
+bench: build
+	@tools/setup/install_packages.sh bench
+	@cmake --preset release -DQHX_BUILD_BENCH=ON > $(BUILD)/configure.log || { cat $(BUILD)/configure.log; exit 1; }
+	@cmake --build --preset release -j $(JOBS) --target qhx QhxCpu machine_limits kernels_bench
+	@$(if $(BUNDLE),bench/report.py "$(BUNDLE)" --build $(BUILD),$(BUILD)/bin/machine_limits && $(BUILD)/bin/kernels_bench)
 
 clean:
 	rm -rf $(BUILD) build-*

@@ -2,6 +2,7 @@
 # Installs the Debian packages that building needs and that are missing.
 #   install_packages.sh            for the build and its tests
 #   install_packages.sh arm64      also for the AArch64 cross build and its tests under qemu-user
+#   install_packages.sh bench      also google-benchmark
 #   install_packages.sh fuzz       also clang with libFuzzer
 set -euo pipefail
 
@@ -17,9 +18,10 @@ case "${1:-}" in
     packages+=(libstdc++6:arm64 libssl-dev:arm64 libxxhash-dev:arm64 libutf8proc-dev:arm64 libjpeg62-turbo-dev:arm64 libpng-dev:arm64
                libwebp-dev:arm64 libgif-dev:arm64 libgtest-dev:arm64 libgmock-dev:arm64)
     ;;
+  bench) packages+=(libbenchmark-dev) ;;
   fuzz) packages+=(clang-14 libclang-rt-14-dev llvm-14) ;;
   *)
-    echo "install_packages.sh: unknown set '$1': expected none, arm64 or fuzz" >&2
+    echo "install_packages.sh: unknown set '$1': expected none, arm64, bench or fuzz" >&2
     exit 2
     ;;
 esac
