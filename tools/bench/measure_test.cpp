@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <ctime>
 #include <fstream>
 
 #include "bench/machine.h"
@@ -36,12 +38,15 @@ TEST(Machine, TellsWhatItIsAndWhatWeHold) {
 
 TEST(Machine, OurOwnWorkIsNotThatOfOthers) {
   const OtherLoad others;
-  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+  const std::clock_t own_start = std::clock();
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
   volatile double x = 1;
   while (std::chrono::steady_clock::now() < end) x = x * 1.0000001;
-  // Ticks are 10 ms, and this machine may be as busy as it likes.
+  const double own = static_cast<double>(std::clock() - own_start) / CLOCKS_PER_SEC / 0.3;
+  // Whatever runs beside this test. The system counts in ticks of 10 ms on each CPU.
+  const double all = static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
   EXPECT_GE(others.cores(), 0.0);
-  EXPECT_LE(others.cores(), static_cast<double>(std::thread::hardware_concurrency()) - 0.5);
+  EXPECT_LE(others.cores(), all - own + 0.1 + 0.05 * all);
 }
 
 TEST(PageCache, FilesGoInAndOut) {
