@@ -10,11 +10,16 @@ import subprocess
 import sys
 
 from errors import CORRUPT, INVALID, NOT_FOUND, UNSUPPORTED, Driver, run_parts
+from loading import Faults
 
 QUICK = ["--repetitions", "2", "--warm-up", "0", "--prefill", "8,40", "--fill", "4,32", "--steps", "3"]
 
 
 class Bench(Driver):
+    def __init__(self, build, demo, work):
+        super().__init__(build, demo, work)
+        self.demo = demo
+
     def bench(self, *args, **settings):
         return subprocess.run([self.program.parent / "qhx", "bench", *args], capture_output=True, timeout=120,
                               env={**os.environ, **settings})
@@ -98,6 +103,17 @@ def choices(d: Bench):
         "prefill of 40", "decode after 32", "at most", "one turn with its answer", "operations within each stage")])
 
 
+def another_library(d: Bench):
+    """One that makes no profiles, with a bundle of its own."""
+    folder = d.work / "other"
+    folder.mkdir()
+    fake = Faults(d.program.parent.parent, d.demo, folder)
+    result, r = d.json(*QUICK, "--lib", fake.library, "--system", fake.library, fake.bundle)
+    d.check("another library", result, 0, [
+        r["library"]["provider"] == "FAKE_HTP", r["library"]["kernel_target"] is None, r["ops"] is None,
+        not r["turn"]["picture"], {s["stage"] for s in r["stages"]} == {"decode", "lmhead", "host"}, are_shares(r["stages"])])
+
+
 def refusals(d: Bench):
     d.check("no such bundle", d.bench(d.work / "gone"), NOT_FOUND, [], ["gone"])
     d.check("no path", d.bench(), INVALID)
@@ -122,4 +138,4 @@ def refusals(d: Bench):
 
 
 if __name__ == "__main__":
-    sys.exit(run_parts(__doc__, Bench, (whole_bundle, choices, refusals)))
+    sys.exit(run_parts(__doc__, Bench, (whole_bundle, choices, another_library, refusals)))

@@ -10,6 +10,9 @@
 namespace qhx::bench {
 namespace {
 
+// The system counts in ticks of 10 ms on each CPU.
+constexpr std::chrono::milliseconds kShortest{100};
+
 // The rest of the first line of `file` that begins with `key` and a colon, without blanks around.
 std::string field(const char* file, const std::string& key) {
   std::ifstream in(file);
@@ -72,7 +75,7 @@ double OtherLoad::cores() const {
   const double machine = machine_seconds();
   if (machine < 0 || machine_seconds_ < 0) return -1;
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start_;
-  if (wall.count() <= 0) return 0;
+  if (wall < kShortest) return -1;
   const double others = (machine - machine_seconds_) - (own_seconds() - own_seconds_);
   return std::max(0.0, others / wall.count());
 }

@@ -23,7 +23,7 @@ std::uint64_t peak_resident_bytes();
 class OtherLoad {
  public:
   OtherLoad();
-  // Since the construction; negative if the kernel does not tell.
+  // Since the construction; negative if that is too short a time, or the kernel does not tell.
   double cores() const;
 
  private:
