@@ -5,9 +5,9 @@
     compare.py WORK --report results/2026-11-24T16-45.jsonl        the tables of an earlier run
 
 WORK is what prepare.sh made. One round is each runtime once, in a process of its own; what is not prepared is reported
-as missing. Each run records the CPU that other processes used meanwhile (`others`, in cores): a figure taken with much more than 0.05
-says little, since one taken core makes peers that spin at barriers several times slower. Before each run the script waits, --max-wait
-seconds at most, until the machine is calm. Records go to WORK/results/TIME.jsonl. Standard library only.
+as missing. Each run records the CPU that other processes used meanwhile (`others`, in cores): one taken core makes peers that spin at
+barriers several times slower, so disturbed runs count only where a runtime has no others. Before each run the script waits,
+--max-wait seconds at most, until the machine is calm. Records go to WORK/results/TIME.jsonl. Standard library only.
 """
 import argparse
 import json
@@ -21,6 +21,7 @@ from pathlib import Path
 from task import METRICS
 
 HERE = Path(__file__).resolve().parent
+CALM = 0.15  # cores that others may use during a run that counts
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -142,17 +143,32 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]) + "\n"
 
 
+def calm_ones(records):
+    """Of each runtime the runs that nothing disturbed, or all if there are none; and whose are disturbed."""
+    kept, busy = [], []
+    for name in dict.fromkeys(r["runtime"] for r in records):
+        mine = [r for r in records if r["runtime"] == name]
+        calm = [r for r in mine if r["others"] <= CALM]
+        kept += calm or mine
+        busy += [] if calm else [name]
+    return kept, busy
+
+
 def report(records, missing):
+    ran = len(records)
+    records, busy = calm_ones(records)
     names = list(dict.fromkeys(r["runtime"] for r in records))
     of = {name: [r for r in records if r["runtime"] == name] for name in names}
     rows = []
     for name in names:
         values = [[r["figures"][m] for r in of[name] if m in r["figures"]] for m in METRICS]
         rows.append([name, *map(cell, values), cell([r["others"] for r in of[name]])])
-    text = "Medians (smallest–largest).\n\n"
+    text = f"Medians (smallest–largest) of the {len(records)} of {ran} runs that count.\n\n"
     text += table(["runtime", *(f"{m.rsplit('_', 1)[0]}, {unit}" for m, (unit, _, _) in METRICS.items()), "others"], rows)
     failed = [f'{r["runtime"]}: exit {r["exit"]}' for r in records if not r["figures"]]
     text += "\n" + "".join(f"- failed: {line}\n" for line in failed) + "".join(f"- missing: {m}\n" for m in missing)
+    if busy:
+        text += f"- worth nothing, others used more than {CALM} cores in every run: {', '.join(busy)}\n"
     any_, w8 = ("w8", "w4", "fp32"), ("w8", "fp32")
     ratios = [
         ratio_row(records, "vision_s", "qhexrt w8", any_, METRICS["vision_s"][2]),
@@ -205,9 +221,9 @@ def main():
     results = a.work / "results"
     results.mkdir(exist_ok=True)
     file = results / time.strftime("%Y-%m-%dT%H-%M-%S.jsonl")
-    records = []
+    records, this = [], machine(a)
     with open(file, "w") as out:
-        out.write(json.dumps(machine(a)) + "\n")
+        out.write(json.dumps(this) + "\n")
         for round_ in range(a.rounds):
             for runtime in ready:
                 wait_until_calm(a.max_wait)
@@ -218,7 +234,7 @@ def main():
                 figures = "  ".join(f"{k}={number(v)}" for k, v in record["figures"].items() if isinstance(v, (int, float)))
                 print(f'[{round_ + 1}/{a.rounds}] {runtime.name}: {figures or "FAILED, see " + str(results / "runs.log")}'
                       f'  others={record["others"]:.2f}', file=sys.stderr, flush=True)
-    print(f"{machine(a)['machine']}\nrecords: {file}\n")
+    print(f"{this['machine']}\nrecords: {file}\n")
     print(report(records, [f"{name} ({', '.join(paths)})" for name, paths in missing.items() if paths]))
 
 
