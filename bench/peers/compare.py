@@ -56,7 +56,8 @@ class Runtime:
         with open(log, "ab") as errors:
             process = subprocess.Popen([self.python, HERE / self.script, json.dumps(self.arguments)], stdout=subprocess.PIPE,
                                        stderr=errors, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1"})
-            out = process.stdout.read().decode("utf-8", "replace")
+            with process.stdout:
+                out = process.stdout.read().decode("utf-8", "replace")
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             errors.write(out.encode())
