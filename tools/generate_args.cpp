@@ -97,6 +97,20 @@ const std::vector<Flag>& flags() {
          a.config.dump_folder = text;
          return Status();
        }},
+      {"--cache", "DIR", "keep what pictures and prompts became in DIR, for further questions",
+       [](GenerateArgs& a, const std::string& text) {
+         if (text.empty()) return invalid_argument("--cache: the folder's name is empty");
+         a.engine.cache_folder = text;
+         return Status();
+       }},
+      {"--cache-size", "MB", "most megabytes of that folder; the least recently used goes first",
+       [](GenerateArgs& a, const std::string& text) {
+         std::uint32_t megabytes = 0;
+         QHX_RETURN_IF_ERROR(parse_whole(text, "--cache-size", megabytes));
+         a.engine.cache_bytes = std::uint64_t{megabytes} * 1'000'000;
+         a.cache_size_given = true;
+         return Status();
+       }},
       {"--threads", "N", "threads of the CPU library and of the picture stage; 0: all usable ones",
        [](GenerateArgs& a, const std::string& text) {
          QHX_RETURN_IF_ERROR(parse_whole(text, "--threads", a.engine.threads));
@@ -185,6 +199,8 @@ Result<GenerateArgs> parse_generate_args(const std::vector<std::string>& args) {
   }
   if (out.help || out.version) return out;
   QHX_RETURN_IF_ERROR(take_positionals(positionals, out));
+  if (out.cache_size_given && out.engine.cache_folder.empty())
+    return invalid_argument("--cache-size: is of no use without --cache");
   if (out.raw && out.system.has_value())
     return invalid_argument("--system: has no place in a --raw prompt");
   return out;

@@ -54,6 +54,17 @@ TEST(GenerateArgs, LoadingIsStrictUnlessTold) {
   EXPECT_TRUE(parse_generate_args(with({"--verify-hashes"}))->engine.verify_hashes);
 }
 
+TEST(GenerateArgs, CacheFolder) {
+  EXPECT_EQ(parse_generate_args(with({}))->engine.cache_folder, "");
+  EXPECT_EQ(parse_generate_args(with({"--cache", "c"}))->engine.cache_bytes, 1'000'000'000u);
+  const auto args = parse_generate_args(with({"--cache=c", "--cache-size", "20"}));
+  EXPECT_EQ(args->engine.cache_folder, "c");
+  EXPECT_EQ(args->engine.cache_bytes, 20'000'000u);
+  for (const auto& wrong : std::vector<std::vector<std::string>>{
+           {"--cache", ""}, {"--cache-size", "20"}, {"--cache=c", "--cache-size=2G"}})
+    EXPECT_EQ(parse_generate_args(with(wrong)).status().code(), StatusCode::kInvalidArgument);
+}
+
 TEST(GenerateArgs, PromptsThatBeginWithADash) {
   for (const char* prompt : {"-5 degrees", "- item", "-", "---", "--what is this?", "-1", "--a.b"})
     EXPECT_EQ(parse_generate_args(with({}, prompt))->prompt, prompt);

@@ -82,10 +82,13 @@ void print_figures(const qhexrt::Output& out, bool stats) {
   if (!stats) return;
   std::fprintf(stderr,
                "picture %.1f ms, vision stage %.1f ms, prefill %.1f ms, decode %.1f ms\n"
+               "reused: %zu of the prompt's tokens, %zu of them and %zu pictures from the cache "
+               "folder in %.1f ms\n"
                "executions: vision %zu, prefill %zu, decode %zu, head %zu\n"
                "seed %llu, peak RSS %.1f MiB\n",
-               m.image_ms, m.vision_ms, m.prefill_ms, m.decode_ms, m.vision_runs, m.prefill_runs,
-               m.decode_runs, m.head_runs, static_cast<unsigned long long>(m.seed), peak_rss_mb());
+               m.image_ms, m.vision_ms, m.prefill_ms, m.decode_ms, m.reused_tokens, m.cached_tokens,
+               m.cached_pictures, m.cache_ms, m.vision_runs, m.prefill_runs, m.decode_runs,
+               m.head_runs, static_cast<unsigned long long>(m.seed), peak_rss_mb());
 }
 
 std::string to_json(const qhexrt::Output& out, const qhexrt::ModelInfo& model) {
@@ -96,8 +99,12 @@ std::string to_json(const qhexrt::Output& out, const qhexrt::ModelInfo& model) {
                                        {"finish_reason", name(out.finish_reason)},
                                        {"metrics",
                                         {{"prompt_tokens", m.prompt_tokens},
+                                         {"reused_tokens", m.reused_tokens},
+                                         {"cached_tokens", m.cached_tokens},
+                                         {"cached_pictures", m.cached_pictures},
                                          {"generated_tokens", m.generated_tokens},
                                          {"load_ms", m.load_ms},
+                                         {"cache_ms", m.cache_ms},
                                          {"image_ms", m.image_ms},
                                          {"vision_ms", m.vision_ms},
                                          {"ttft_ms", m.ttft_ms},

@@ -59,7 +59,12 @@ struct EngineOptions {
   std::string folder;           // of the bundle's files; empty: the manifest's folder
   std::string backend_library;  // as dlopen takes it: libQnnHtp.so, libQhxCpu.so
   std::string system_library;   // libQnnSystem.so, libQhxCpu.so
-  int threads = 0;              // 0: as many as the process may use
+  // Folder for what pictures and the beginnings of prompts became, so that the next question about
+  // a picture is answered sooner, by later processes too. Made if missing, private to the user.
+  // Empty: none.
+  std::string cache_folder;
+  std::uint64_t cache_bytes = 1'000'000'000;  // the least recently used goes first
+  int threads = 0;                            // 0: as many as the process may use
   // Reads every file whole before loading and compares it with the manifest's sha256. Without it
   // large ones are verified where they are touched, if they have checksums for that.
   bool verify_hashes = false;
@@ -137,8 +142,12 @@ std::string_view name(FinishReason reason);
 
 struct Metrics {
   std::size_t prompt_tokens = 0;
-  std::size_t reused_tokens = 0;  // of the prompt, already in the KV cache
+  std::size_t reused_tokens =
+      0;  // of the prompt, already in the KV cache or read from the cache folder
+  std::size_t cached_tokens = 0;    // of these, read from the cache folder
+  std::size_t cached_pictures = 0;  // whose features were read from there
   std::size_t generated_tokens = 0;
+  double cache_ms = 0;    // reading from the cache folder
   double image_ms = 0;    // decoding and resizing pictures
   double vision_ms = 0;   // vision graph and what leads to it; loading it at the first picture
   double prefill_ms = 0;  // prompt through the text graphs, with the first token's head

@@ -1,6 +1,7 @@
 #include "engine/session.h"
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 
 namespace qhx::engine {
@@ -26,7 +27,10 @@ struct Session::Turn {
   const qhexrt::Callbacks& callbacks;
   Stopwatch since_start;
   EncodedPrompt prompt;
-  std::vector<PreparedPicture> pictures;
+  std::vector<PictureId> pictures;
+  std::map<PictureId, vision::Image> unknown;  // the vision graph must run for these
+  bool uses_cache = false;                     // not for a dump, which shows every stage
+  std::vector<SharedPart> parts;
   std::vector<Key> keys;
   runtime::PromptPlan plan;
   std::vector<runtime::PlacedImage> images;
@@ -89,8 +93,9 @@ Result<qhexrt::Output> Session::generate_checked(Turn& turn) {
   turn.stop_ids = engine_->stop_ids();
   turn.stop_ids.insert(turn.stop_ids.end(), turn.config.stop_token_ids.begin(),
                        turn.config.stop_token_ids.end());
-  QHX_RETURN_IF_ERROR(prepare_pictures(turn));
+  turn.uses_cache = engine_->cache() != nullptr && !turn.dump.on();
   QHX_RETURN_IF_ERROR(plan(turn));
+  QHX_RETURN_IF_ERROR(prepare_pictures(turn));
   runner_->reset_runs();
   Status status = run_graphs(turn);
   if (status.code() == StatusCode::kCancelled) {
@@ -107,6 +112,7 @@ Result<qhexrt::Output> Session::generate_checked(Turn& turn) {
   metrics.prefill_runs = runner_->runs().prefill;
   metrics.decode_runs = runner_->runs().decode;
   metrics.head_runs = runner_->runs().head;
+  if (turn.uses_cache) fill_cache(turn);
   return std::move(turn.out);
 }
 
@@ -117,17 +123,6 @@ Status Session::run_graphs(Turn& turn) {
   return answer(turn);
 }
 
-Status Session::prepare_pictures(Turn& turn) const {
-  const Stopwatch watch;
-  for (std::size_t i = 0; i < turn.prompt.sources.size(); ++i) {
-    auto picture = prepare_picture(*turn.prompt.sources[i], *engine_->manifest().vision);
-    if (!picture.ok()) return picture.status().with_context("picture " + std::to_string(i + 1));
-    turn.pictures.push_back(std::move(picture).value());
-  }
-  turn.out.metrics.image_ms = watch.ms();
-  return {};
-}
-
 std::vector<Session::Key> Session::keys_of(const Turn& turn) const {
   std::vector<Key> keys;
   keys.reserve(engine_->text_spec().context);
@@ -135,49 +130,98 @@ std::vector<Session::Key> Session::keys_of(const Turn& turn) const {
     keys.emplace_back(0, static_cast<std::uint32_t>(id));
   for (std::size_t i = 0; i < turn.pictures.size(); ++i) {
     const text::TextRange range = turn.prompt.pictures[i];
-    const Hash128 content = turn.pictures[i].content;
+    std::uint64_t half[2];
+    std::memcpy(half, turn.pictures[i].data(), sizeof half);
     // The high bit keeps pictures apart from plain ids; the place goes into the other half.
     for (std::size_t at = range.begin; at < range.end; ++at)
-      keys[at] = {content.high | (std::uint64_t{1} << 63), content.low + (at - range.begin)};
+      keys[at] = {half[0] | (std::uint64_t{1} << 63), half[1] + (at - range.begin)};
   }
   return keys;
 }
 
-// What of the cache can stay, and how the rest is run.
-Status Session::plan(Turn& turn) {
-  turn.keys = keys_of(turn);
+std::size_t Session::common(const Turn& turn) const {
   const auto differ =
       std::mismatch(turn.keys.begin(), turn.keys.end(), cached_.begin(), cached_.end());
-  const auto common = static_cast<std::size_t>(differ.first - turn.keys.begin());
+  return static_cast<std::size_t>(differ.first - turn.keys.begin());
+}
+
+std::size_t Session::reuse(Turn& turn) {
+  const std::size_t here = common(turn);
+  if (!turn.uses_cache) return here;
+  const Stopwatch watch;
+  turn.parts = engine_->cache()->parts_of(turn.prompt, turn.pictures);
+  const std::size_t found = engine_->cache()->load(turn.parts, here, *runner_);
+  if (found != here) {
+    cached_.assign(turn.keys.begin(), turn.keys.begin() + static_cast<std::ptrdiff_t>(found));
+    turn.out.metrics.cached_tokens = found - std::min(found, here);
+  }
+  turn.out.metrics.cache_ms = watch.ms();
+  return found;
+}
+
+// What of the prompt can stay, and how the rest is run.
+Status Session::plan(Turn& turn) {
+  const Stopwatch watch;
+  for (const qhexrt::Picture* picture : turn.prompt.sources)
+    turn.pictures.push_back(identify(*picture));
+  turn.out.metrics.image_ms = watch.ms();
+  turn.keys = keys_of(turn);
+  const std::size_t known = reuse(turn);
   const std::size_t images_end = turn.prompt.pictures.empty() ? 0 : turn.prompt.pictures.back().end;
   const runtime::TextSpec& spec = engine_->text_spec();
-  QHX_ASSIGN_OR_RETURN(turn.plan, runtime::plan_prompt(spec, turn.keys.size(), common, images_end));
-  turn.out.metrics.reused_tokens = turn.plan.start;
+  QHX_ASSIGN_OR_RETURN(turn.plan, runtime::plan_prompt(spec, turn.keys.size(), known, images_end));
+  qhexrt::Metrics& metrics = turn.out.metrics;
+  metrics.reused_tokens = turn.plan.start;
+  metrics.cached_tokens -= std::min(metrics.cached_tokens, known - turn.plan.start);
+  return {};
+}
+
+Status Session::prepare_pictures(Turn& turn) {
+  qhexrt::Metrics& metrics = turn.out.metrics;
+  decltype(features_) kept;
+  for (std::size_t i = 0; i < turn.pictures.size(); ++i) {
+    const PictureId& id = turn.pictures[i];
+    if (const auto known = features_.find(id); known != features_.end()) kept.insert(*known);
+    if (turn.prompt.pictures[i].end <= turn.plan.start) continue;  // all of it is in the KV cache
+    if (kept.contains(id) || turn.unknown.contains(id)) continue;
+    if (turn.uses_cache) {
+      const Stopwatch watch;
+      auto features = engine_->cache()->load_features(id, engine_->vision()->spec());
+      metrics.cache_ms += watch.ms();
+      if (features != nullptr) {
+        kept.emplace(id, std::move(features));
+        ++metrics.cached_pictures;
+        continue;
+      }
+    }
+    const Stopwatch watch;
+    auto image = prepare_picture(*turn.prompt.sources[i], *engine_->manifest().vision);
+    if (!image.ok()) return image.status().with_context("picture " + std::to_string(i + 1));
+    turn.unknown.emplace(id, std::move(image).value());
+    metrics.image_ms += watch.ms();
+  }
+  features_ = std::move(kept);
   return {};
 }
 
 Status Session::encode_pictures(Turn& turn) {
   const Stopwatch watch;
-  decltype(features_) kept;
   for (std::size_t i = 0; i < turn.pictures.size(); ++i) {
-    const PreparedPicture& picture = turn.pictures[i];
+    const PictureId& id = turn.pictures[i];
     const text::TextRange range = turn.prompt.pictures[i];
-    if (const auto known = features_.find(picture.content); known != features_.end())
-      kept.insert(*known);
-    if (range.end <= turn.plan.start) continue;  // all of it is in the cache
-    if (!kept.contains(picture.content)) {
+    if (range.end <= turn.plan.start) continue;
+    if (!features_.contains(id)) {
       if (turn.cancel_asked()) return cancelled("stopped before a picture");
+      const vision::Image& image = turn.unknown.at(id);
       PictureDump dump(turn.dump, i);
-      QHX_RETURN_IF_ERROR(dump.pixels(picture.image));
-      QHX_ASSIGN_OR_RETURN(
-          runtime::ImageFeatures features,
-          engine_->vision()->encode(picture.image, turn.dump.on() ? &dump : nullptr));
-      kept[picture.content] = std::make_shared<const runtime::ImageFeatures>(std::move(features));
+      QHX_RETURN_IF_ERROR(dump.pixels(image));
+      QHX_ASSIGN_OR_RETURN(runtime::ImageFeatures features,
+                           engine_->vision()->encode(image, turn.dump.on() ? &dump : nullptr));
+      features_[id] = std::make_shared<const runtime::ImageFeatures>(std::move(features));
       ++turn.out.metrics.vision_runs;
     }
-    turn.images.push_back({range.begin, kept[picture.content]});
+    turn.images.push_back({range.begin, features_[id]});
   }
-  features_ = std::move(kept);
   turn.out.metrics.vision_ms = watch.ms();
   return {};
 }
@@ -197,6 +241,17 @@ Status Session::read_prompt(Turn& turn) {
   turn.out.metrics.prefill_ms = watch.ms();
   QHX_RETURN_IF_ERROR(status);
   return turn.dump.floats("hidden_prefill", runner_->hidden());
+}
+
+// After the answer, since nobody waits then; and not after an error, since what led to it is not
+// worth keeping.
+void Session::fill_cache(const Turn& turn) {
+  for (const auto& [id, image] : turn.unknown) {
+    if (const auto made = features_.find(id); made != features_.end())
+      engine_->cache()->store_features(id, *made->second);
+  }
+  // A turn that was cancelled early has left the cache of the one before.
+  engine_->cache()->store(turn.parts, common(turn), *runner_);
 }
 
 Status Session::answer(Turn& turn) {

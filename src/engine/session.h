@@ -48,11 +48,17 @@ class Session {
   Result<qhexrt::Output> generate_checked(Turn& turn);
   // What needs graphs; the device is kept at full speed during it.
   Status run_graphs(Turn& turn);
-  Status prepare_pictures(Turn& turn) const;
+  // Of pictures that are needed: what is known of them, and the others decoded.
+  Status prepare_pictures(Turn& turn);
   std::vector<Key> keys_of(const Turn& turn) const;
+  // How many of the prompt's first tokens the KV cache holds.
+  std::size_t common(const Turn& turn) const;
   Status plan(Turn& turn);
+  // The same after reading from the cache folder what it has.
+  std::size_t reuse(Turn& turn);
   Status encode_pictures(Turn& turn);
   Status read_prompt(Turn& turn);
+  void fill_cache(const Turn& turn);
   Status answer(Turn& turn);
   // One token: head, sampler, text. Sets the turn's end if this is the last one.
   Status next_token(Turn& turn);
@@ -62,8 +68,8 @@ class Session {
   std::unique_ptr<runtime::TextRunner> runner_;
   sampling::Sampler sampler_;
   std::vector<Key> cached_;  // keys of the tokens in the cache
-  // Of the last prompt's pictures, by content.
-  std::map<Hash128, std::shared_ptr<const runtime::ImageFeatures>> features_;
+  // Of the last prompt's pictures.
+  std::map<PictureId, std::shared_ptr<const runtime::ImageFeatures>> features_;
 };
 
 }  // namespace qhx::engine
