@@ -189,6 +189,15 @@ TEST_F(BundleCacheTest, DamageIsNoHarmToASessionThatHasAPart) {
   start(true);
   answer(ask({2}, "what", ""));
   EXPECT_EQ(answer(ask({1}, "where", "")).ids, expected);
+  // Nothing in common, damaged, and stopped before anything else is in its place.
+  fresh(ask({1}, "what", "a message that is long enough for a part"));
+  for (const fs::path& path : files()) fs::resize_file(path, fs::file_size(path) - 1);
+  start(true);
+  const auto first = answer(ask({2}, "what", ""));
+  qhexrt::Callbacks stop;
+  stop.should_cancel = [] { return true; };
+  answer(ask({1}, "what", "a message that is long enough for a part"), stop);
+  EXPECT_EQ(answer(ask({2}, "what", "")).ids, first.ids);
 }
 
 TEST_F(BundleCacheTest, AnotherBundleHasOtherKeys) {

@@ -151,10 +151,9 @@ std::size_t Session::reuse(Turn& turn) {
   const Stopwatch watch;
   turn.parts = engine_->cache()->parts_of(turn.prompt, turn.pictures);
   const std::size_t found = engine_->cache()->load(turn.parts, here, *runner_);
-  if (found != here) {
+  if (runner_->cached() != cached_.size() || found != here)
     cached_.assign(turn.keys.begin(), turn.keys.begin() + static_cast<std::ptrdiff_t>(found));
-    turn.out.metrics.cached_tokens = found - std::min(found, here);
-  }
+  turn.out.metrics.cached_tokens = found - std::min(found, here);
   turn.out.metrics.cache_ms = watch.ms();
   return found;
 }
