@@ -31,6 +31,21 @@ Status parse_number(const std::string& text, const std::string& what, std::optio
   return {};
 }
 
+Status parse_speculate(const std::string& text, int& out) {
+  if (text == "auto") {
+    out = qhexrt::GenerateConfig::kSpeculateAuto;
+  } else if (text == "off") {
+    out = 0;
+  } else {
+    std::uint16_t most = 0;
+    if (!parse_whole(text, "--speculate", most).ok())
+      return invalid_argument("--speculate: expected auto, off or a number, found \"" + text +
+                              "\"");
+    out = most;
+  }
+  return {};
+}
+
 // One line each: name, what its value is called in the help (null: a switch), help, and what it
 // does.
 struct Flag {
@@ -88,6 +103,11 @@ const std::vector<Flag>& flags() {
          if (text.empty()) return invalid_argument("--stop: the text is empty");
          a.config.stop_strings.push_back(text);
          return Status();
+       }},
+      {"--speculate", "N",
+       "check up to N guessed tokens in one call; auto: where it is quicker; off",
+       [](GenerateArgs& a, const std::string& text) {
+         return parse_speculate(text, a.config.speculate);
        }},
       toggle("--json", "write one JSON object to stdout instead of the text", &GenerateArgs::json),
       toggle("--stats", "more figures on stderr", &GenerateArgs::stats),

@@ -84,11 +84,13 @@ void print_figures(const qhexrt::Output& out, bool stats) {
                "picture %.1f ms, vision stage %.1f ms, prefill %.1f ms, decode %.1f ms\n"
                "reused: %zu of the prompt's tokens, %zu of them and %zu pictures from the cache "
                "folder in %.1f ms\n"
-               "executions: vision %zu, prefill %zu, decode %zu, head %zu\n"
+               "executions: vision %zu, prefill %zu, decode %zu, verify %zu, head %zu\n"
+               "guessed tokens: %zu, %zu of them right\n"
                "seed %llu, peak RSS %.1f MiB\n",
                m.image_ms, m.vision_ms, m.prefill_ms, m.decode_ms, m.reused_tokens, m.cached_tokens,
                m.cached_pictures, m.cache_ms, m.vision_runs, m.prefill_runs, m.decode_runs,
-               m.head_runs, static_cast<unsigned long long>(m.seed), peak_rss_mb());
+               m.verify_runs, m.head_runs, m.drafted_tokens, m.accepted_tokens,
+               static_cast<unsigned long long>(m.seed), peak_rss_mb());
 }
 
 std::string to_json(const qhexrt::Output& out, const qhexrt::ModelInfo& model) {
@@ -115,6 +117,9 @@ std::string to_json(const qhexrt::Output& out, const qhexrt::ModelInfo& model) {
                                          {"vision_runs", m.vision_runs},
                                          {"prefill_runs", m.prefill_runs},
                                          {"decode_runs", m.decode_runs},
+                                         {"verify_runs", m.verify_runs},
+                                         {"drafted_tokens", m.drafted_tokens},
+                                         {"accepted_tokens", m.accepted_tokens},
                                          {"head_runs", m.head_runs},
                                          {"seed", m.seed},
                                          {"peak_rss_mib", peak_rss_mb()}}}};

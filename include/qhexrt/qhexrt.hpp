@@ -117,6 +117,11 @@ struct GenerateConfig {
   std::vector<std::int32_t> stop_token_ids;  // besides the manifest's
   // User text cannot become a special token ("<|im_end|>" is spelled out).
   bool literal_user_text = false;
+  // Tokens that are guessed from the text so far and checked in one call. kSpeculateAuto: where
+  // measured times say that it is quicker; 0: never; N: at most N whenever there is a guess. The
+  // answer is the same, as far as a token's logits do not depend on the length of the call.
+  static constexpr int kSpeculateAuto = -1;
+  int speculate = 0;
   std::string dump_folder;  // what passes between the stages, as .npy files; empty: nothing
 };
 
@@ -154,6 +159,9 @@ struct Metrics {
   double ttft_ms = 0;     // from the call to the first token
   double decode_ms = 0;   // tokens after the first
   double load_ms = 0;     // of the engine
+  std::size_t drafted_tokens = 0;   // guessed and checked
+  std::size_t accepted_tokens = 0;  // of these, part of the answer
+  std::size_t verify_runs = 0;      // calls that checked them, in place of decode steps
   std::size_t prefill_runs = 0, decode_runs = 0, head_runs = 0, vision_runs = 0;
   std::uint64_t seed = 0;  // of the sampler
 };

@@ -109,7 +109,7 @@ Result<qhexrt::Output> Session::generate_checked(Turn& turn) {
   turn.out.text = turn.stream.text();
   turn.out.finish_reason = *turn.end;
   metrics.generated_tokens = turn.out.ids.size();
-  metrics.prefill_runs = runner_->runs().prefill;
+  metrics.prefill_runs = runner_->runs().prefill - metrics.verify_runs;
   metrics.decode_runs = runner_->runs().decode;
   metrics.head_runs = runner_->runs().head;
   if (turn.uses_cache) fill_cache(turn);
@@ -120,7 +120,10 @@ Status Session::run_graphs(Turn& turn) {
   const qnn::PerformanceVote vote = engine_->graphs().performance_vote();
   QHX_RETURN_IF_ERROR(encode_pictures(turn));
   QHX_RETURN_IF_ERROR(read_prompt(turn));
-  return answer(turn);
+  const Status status = answer(turn);
+  settle();
+  guess_.reset();
+  return status;
 }
 
 std::vector<Session::Key> Session::keys_of(const Turn& turn) const {
@@ -294,13 +297,80 @@ Status Session::next_token(Turn& turn) {
   return {};
 }
 
-// A generated token through the decode graph.
 Status Session::feed(Turn& turn, std::int32_t id) {
+  const std::size_t next = ahead_.right + 1;
+  if (guess_) speculation_.guessed(*guess_ == id);
+  guess_.reset();
+  if (next < ahead_.tokens.size()) {
+    speculation_.guessed(ahead_.tokens[next] == id);
+    if (ahead_.tokens[next] == id) {
+      ahead_.right = next;
+      ++turn.out.metrics.accepted_tokens;
+      cached_.emplace_back(0, static_cast<std::uint32_t>(id));
+      runner_->use_row(ahead_.graph, next);
+      return {};
+    }
+  }
+  settle();
+  if (turn.config.speculate == 0) return decode(turn, id);
+  const auto guesses = guess_next(turn.history);
+  const Speculation::Call call = choose_call(turn, guesses.size());
+  if (call.drafts > 0) return check(turn, id, call.graph, guesses.first(call.drafts));
+  if (!guesses.empty()) guess_ = guesses[0];
+  return decode(turn, id);
+}
+
+Speculation::Call Session::choose_call(const Turn& turn, std::size_t guesses) const {
+  // No more than can become part of the answer, with one token after them.
+  guesses = std::min(guesses, turn.config.max_new_tokens - turn.out.ids.size() - 1);
+  const int limit = turn.config.speculate;
+  if (limit == qhexrt::GenerateConfig::kSpeculateAuto)
+    return speculation_.choose(runner_->cached(), guesses);
+  return speculation_.whatever_it_costs(runner_->cached(),
+                                        std::min(guesses, static_cast<std::size_t>(limit)));
+}
+
+Status Session::decode(Turn& turn, std::int32_t id) {
   const auto at = static_cast<std::int32_t>(runner_->cached()) + turn.prompt.position_delta;
   QHX_RETURN_IF_ERROR(engine_->embeddings().row(id, runner_->decode().x(0)));
+  const Stopwatch watch;
   QHX_RETURN_IF_ERROR(runner_->run_decode({at, at, at}));
+  speculation_.decoded(watch.ms());
   cached_.emplace_back(0, static_cast<std::uint32_t>(id));
   return {};
+}
+
+Status Session::check(Turn& turn, std::int32_t id, std::size_t graph,
+                      std::span<const std::int32_t> guesses) {
+  ahead_.tokens.assign(1, id);
+  ahead_.tokens.insert(ahead_.tokens.end(), guesses.begin(), guesses.end());
+  ahead_.positions.clear();
+  ahead_.graph = graph;
+  ahead_.right = 0;
+  auto at = static_cast<std::int32_t>(runner_->cached()) + turn.prompt.position_delta;
+  for (std::size_t row = 0; row < ahead_.tokens.size(); ++row, ++at) {
+    QHX_RETURN_IF_ERROR(
+        engine_->embeddings().row(ahead_.tokens[row], runner_->graph(graph).x(row)));
+    ahead_.positions.push_back({at, at, at});
+  }
+  const Stopwatch watch;
+  const Status status = runner_->run(graph, ahead_.positions);
+  ahead_.ms = watch.ms();
+  if (!status.ok()) ahead_.tokens.clear();
+  QHX_RETURN_IF_ERROR(status);
+  cached_.emplace_back(0, static_cast<std::uint32_t>(id));
+  runner_->use_row(graph, 0);
+  turn.out.metrics.drafted_tokens += guesses.size();
+  ++turn.out.metrics.verify_runs;
+  return {};
+}
+
+void Session::settle() {
+  if (ahead_.tokens.empty()) return;
+  speculation_.checked(ahead_.graph, ahead_.ms, 1 + ahead_.right);
+  runner_->truncate(cached_.size());
+  ahead_.tokens.clear();
+  ahead_.right = 0;
 }
 
 }  // namespace qhx::engine

@@ -65,9 +65,13 @@ Status TextRunner::run(std::size_t index, std::span<const Position> positions) {
   if (cached_ + count > cache_.rows()) cache_.arrange(spec_.context_for(cached_ + count), cached_);
   graph.keep(count, cached_, cache_);
   cached_ += count;
-  const std::span<const float> last = graph.y(count - 1);
-  std::copy(last.begin(), last.end(), hidden_.begin());
+  use_row(index, count - 1);
   return {};
+}
+
+void TextRunner::use_row(std::size_t graph, std::size_t row) {
+  const std::span<const float> y = graphs_[graph]->y(row);
+  std::copy(y.begin(), y.end(), hidden_.begin());
 }
 
 Result<std::span<const float>> TextRunner::run_head() {

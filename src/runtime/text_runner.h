@@ -45,6 +45,9 @@ class TextRunner {
   Status run(std::size_t graph, std::span<const Position> positions);
   Status run_decode(Position position) { return run(spec_.decode_graph(cached_), {&position, 1}); }
 
+  // Makes hidden() that of row `row` of the last run, which was of `graph`.
+  void use_row(std::size_t graph, std::size_t row);
+
   // The hidden state of the last token, after the final norm: [hidden].
   std::span<const float> hidden() const { return hidden_; }
   // The head on hidden(); logits [vocab] stay valid until the next call.
