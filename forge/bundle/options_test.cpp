@@ -107,7 +107,7 @@ TEST(Validate, KnowsTheLimits) {
   options.context_rows = {512, 262145};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("at most 262144"));
   options.context_rows = {4096};
-  EXPECT_THAT(prefill_rows(options), ElementsAre(16, 64, 320));
+  EXPECT_THAT(prefill_rows(options), ElementsAre(4, 16, 64, 320));
   options.target.soc_model = 69;
   EXPECT_THAT(prefill_rows(options), ElementsAre(320));
   options.target.soc_model = 0;
