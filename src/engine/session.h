@@ -73,8 +73,8 @@ class Session {
   Status feed(Turn& turn, std::int32_t id);
   Speculation::Call choose_call(const Turn& turn, std::size_t guesses) const;
   Status decode(Turn& turn, std::int32_t id);
-  // `id` and `guesses` in one call.
-  Status check(Turn& turn, std::int32_t id, std::size_t graph,
+  // `id` and guesses in one call.
+  Status check(Turn& turn, std::int32_t id, Speculation::Call call,
                std::span<const std::int32_t> guesses);
   // Ends the call that checked guesses last, and forgets those that were wrong or not reached.
   void settle();

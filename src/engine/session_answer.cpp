@@ -66,8 +66,8 @@ Status Session::feed(Turn& turn, std::int32_t id) {
   settle();
   if (turn.config.speculate == 0) return decode(turn, id);
   const auto guesses = guess_next(turn.history);
-  const Speculation::Call call = choose_call(turn, guesses.size());
-  if (call.drafts > 0) return check(turn, id, call.graph, guesses.first(call.drafts));
+  const Speculation::Call call = choose_call(turn, guesses.empty() ? 0 : runner_->spec().context);
+  if (call.drafts > 0) return check(turn, id, call, guesses);
   if (!guesses.empty()) guess_ = guesses[0];
   return decode(turn, id);
 }
@@ -92,10 +92,13 @@ Status Session::decode(Turn& turn, std::int32_t id) {
   return {};
 }
 
-Status Session::check(Turn& turn, std::int32_t id, std::size_t graph,
+// Beyond the known guesses the text is taken to repeat itself, which is what they say.
+Status Session::check(Turn& turn, std::int32_t id, Speculation::Call call,
                       std::span<const std::int32_t> guesses) {
+  const std::size_t graph = call.graph;
   ahead_.tokens.assign(1, id);
-  ahead_.tokens.insert(ahead_.tokens.end(), guesses.begin(), guesses.end());
+  for (std::size_t i = 0; i < call.drafts; ++i)
+    ahead_.tokens.push_back(guesses[i % guesses.size()]);
   ahead_.positions.clear();
   ahead_.graph = graph;
   ahead_.right = 0;
@@ -112,7 +115,7 @@ Status Session::check(Turn& turn, std::int32_t id, std::size_t graph,
   QHX_RETURN_IF_ERROR(status);
   cached_.emplace_back(0, static_cast<std::uint32_t>(id));
   runner_->use_row(graph, 0);
-  turn.out.metrics.drafted_tokens += guesses.size();
+  turn.out.metrics.drafted_tokens += call.drafts;
   ++turn.out.metrics.verify_runs;
   return {};
 }
