@@ -88,7 +88,7 @@ TEST(Validate, KnowsTheLimits) {
   options.image = {64, 96};  // 6 tokens
   options.context_rows = {6 + kTextRows};
   EXPECT_TRUE(validate(options, config).ok());
-  EXPECT_THAT(prefill_rows(options), ElementsAre(16, 6 + kTextRows))
+  EXPECT_THAT(prefill_rows(options), ElementsAre(4, 16, 6 + kTextRows))
       << "the default is cut to the context";
   options.context_rows = {6, 5 + kTextRows};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("takes 6 tokens"));
