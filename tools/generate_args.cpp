@@ -31,6 +31,21 @@ Status parse_number(const std::string& text, const std::string& what, std::optio
   return {};
 }
 
+Status parse_speculate(const std::string& text, int& out) {
+  if (text == "auto") {
+    out = qhexrt::GenerateConfig::kSpeculateAuto;
+  } else if (text == "off") {
+    out = 0;
+  } else {
+    std::uint16_t most = 0;
+    if (!parse_whole(text, "--speculate", most).ok())
+      return invalid_argument("--speculate: expected auto, off or a number, found \"" + text +
+                              "\"");
+    out = most;
+  }
+  return {};
+}
+
 // One line each: name, what its value is called in the help (null: a switch), help, and what it
 // does.
 struct Flag {
@@ -89,12 +104,31 @@ const std::vector<Flag>& flags() {
          a.config.stop_strings.push_back(text);
          return Status();
        }},
+      {"--speculate", "N",
+       "check up to N guessed tokens in one call; auto: where it is quicker; off",
+       [](GenerateArgs& a, const std::string& text) {
+         return parse_speculate(text, a.config.speculate);
+       }},
       toggle("--json", "write one JSON object to stdout instead of the text", &GenerateArgs::json),
       toggle("--stats", "more figures on stderr", &GenerateArgs::stats),
       {"--dump", "DIR", "write what passes between the stages to DIR as .npy files",
        [](GenerateArgs& a, const std::string& text) {
          if (text.empty()) return invalid_argument("--dump: the folder's name is empty");
          a.config.dump_folder = text;
+         return Status();
+       }},
+      {"--cache", "DIR", "keep what pictures and prompts became in DIR, for further questions",
+       [](GenerateArgs& a, const std::string& text) {
+         if (text.empty()) return invalid_argument("--cache: the folder's name is empty");
+         a.engine.cache_folder = text;
+         return Status();
+       }},
+      {"--cache-size", "MB", "most megabytes of that folder; the least recently used goes first",
+       [](GenerateArgs& a, const std::string& text) {
+         std::uint32_t megabytes = 0;
+         QHX_RETURN_IF_ERROR(parse_whole(text, "--cache-size", megabytes));
+         a.engine.cache_bytes = std::uint64_t{megabytes} * 1'000'000;
+         a.cache_size_given = true;
          return Status();
        }},
       {"--threads", "N", "threads of the CPU library and of the picture stage; 0: all usable ones",
@@ -185,6 +219,8 @@ Result<GenerateArgs> parse_generate_args(const std::vector<std::string>& args) {
   }
   if (out.help || out.version) return out;
   QHX_RETURN_IF_ERROR(take_positionals(positionals, out));
+  if (out.cache_size_given && out.engine.cache_folder.empty())
+    return invalid_argument("--cache-size: is of no use without --cache");
   if (out.raw && out.system.has_value())
     return invalid_argument("--system: has no place in a --raw prompt");
   return out;

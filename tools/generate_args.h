@@ -16,6 +16,7 @@ struct GenerateArgs {
   std::string prompt;
   std::string image;  // path; empty: none
   std::optional<std::string> system;
+  bool cache_size_given = false;
   bool raw = false;
   bool json = false;
   bool stats = false;

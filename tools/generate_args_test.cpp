@@ -54,6 +54,29 @@ TEST(GenerateArgs, LoadingIsStrictUnlessTold) {
   EXPECT_TRUE(parse_generate_args(with({"--verify-hashes"}))->engine.verify_hashes);
 }
 
+TEST(GenerateArgs, CacheFolder) {
+  EXPECT_EQ(parse_generate_args(with({}))->engine.cache_folder, "");
+  EXPECT_EQ(parse_generate_args(with({"--cache", "c"}))->engine.cache_bytes, 1'000'000'000u);
+  const auto args = parse_generate_args(with({"--cache=c", "--cache-size", "20"}));
+  EXPECT_EQ(args->engine.cache_folder, "c");
+  EXPECT_EQ(args->engine.cache_bytes, 20'000'000u);
+  for (const auto& wrong : std::vector<std::vector<std::string>>{
+           {"--cache", ""}, {"--cache-size", "20"}, {"--cache=c", "--cache-size=2G"}})
+    EXPECT_EQ(parse_generate_args(with(wrong)).status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST(GenerateArgs, Speculation) {
+  EXPECT_EQ(parse_generate_args(with({}))->config.speculate, 0);
+  EXPECT_EQ(parse_generate_args(with({"--speculate", "auto"}))->config.speculate,
+            qhexrt::GenerateConfig::kSpeculateAuto);
+  EXPECT_EQ(parse_generate_args(with({"--speculate=off"}))->config.speculate, 0);
+  EXPECT_EQ(parse_generate_args(with({"--speculate=5"}))->config.speculate, 5);
+  for (const char* wrong : {"", "-1", "on", "70000", "5x"}) {
+    const auto args = parse_generate_args(with({std::string("--speculate=") + wrong}));
+    EXPECT_EQ(args.status().code(), StatusCode::kInvalidArgument) << wrong;
+  }
+}
+
 TEST(GenerateArgs, PromptsThatBeginWithADash) {
   for (const char* prompt : {"-5 degrees", "- item", "-", "---", "--what is this?", "-1", "--a.b"})
     EXPECT_EQ(parse_generate_args(with({}, prompt))->prompt, prompt);

@@ -82,10 +82,15 @@ void print_figures(const qhexrt::Output& out, bool stats) {
   if (!stats) return;
   std::fprintf(stderr,
                "picture %.1f ms, vision stage %.1f ms, prefill %.1f ms, decode %.1f ms\n"
-               "executions: vision %zu, prefill %zu, decode %zu, head %zu\n"
+               "reused: %zu of the prompt's tokens, %zu of them and %zu pictures from the cache "
+               "folder in %.1f ms\n"
+               "executions: vision %zu, prefill %zu, decode %zu, verify %zu, head %zu\n"
+               "guessed tokens: %zu, %zu of them right\n"
                "seed %llu, peak RSS %.1f MiB\n",
-               m.image_ms, m.vision_ms, m.prefill_ms, m.decode_ms, m.vision_runs, m.prefill_runs,
-               m.decode_runs, m.head_runs, static_cast<unsigned long long>(m.seed), peak_rss_mb());
+               m.image_ms, m.vision_ms, m.prefill_ms, m.decode_ms, m.reused_tokens, m.cached_tokens,
+               m.cached_pictures, m.cache_ms, m.vision_runs, m.prefill_runs, m.decode_runs,
+               m.verify_runs, m.head_runs, m.drafted_tokens, m.accepted_tokens,
+               static_cast<unsigned long long>(m.seed), peak_rss_mb());
 }
 
 std::string to_json(const qhexrt::Output& out, const qhexrt::ModelInfo& model) {
@@ -96,8 +101,12 @@ std::string to_json(const qhexrt::Output& out, const qhexrt::ModelInfo& model) {
                                        {"finish_reason", name(out.finish_reason)},
                                        {"metrics",
                                         {{"prompt_tokens", m.prompt_tokens},
+                                         {"reused_tokens", m.reused_tokens},
+                                         {"cached_tokens", m.cached_tokens},
+                                         {"cached_pictures", m.cached_pictures},
                                          {"generated_tokens", m.generated_tokens},
                                          {"load_ms", m.load_ms},
+                                         {"cache_ms", m.cache_ms},
                                          {"image_ms", m.image_ms},
                                          {"vision_ms", m.vision_ms},
                                          {"ttft_ms", m.ttft_ms},
@@ -108,6 +117,9 @@ std::string to_json(const qhexrt::Output& out, const qhexrt::ModelInfo& model) {
                                          {"vision_runs", m.vision_runs},
                                          {"prefill_runs", m.prefill_runs},
                                          {"decode_runs", m.decode_runs},
+                                         {"verify_runs", m.verify_runs},
+                                         {"drafted_tokens", m.drafted_tokens},
+                                         {"accepted_tokens", m.accepted_tokens},
                                          {"head_runs", m.head_runs},
                                          {"seed", m.seed},
                                          {"peak_rss_mib", peak_rss_mb()}}}};

@@ -164,7 +164,7 @@ Status validate(const ForgeOptions& options, const hf::ModelConfig& config) {
 std::vector<std::uint32_t> prefill_rows(const ForgeOptions& options) {
   if (!options.prefill || !options.prefill_rows.empty()) return options.prefill_rows;
   std::vector<std::uint32_t> rows = {320};
-  if (!options.target.device()) rows = {16, 64, 320};
+  if (!options.target.device()) rows = {4, 16, 64, 320};
   for (std::uint32_t& count : rows) count = std::min(count, options.context_rows.back());
   rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
   return rows;

@@ -88,8 +88,8 @@ inline constexpr std::uint32_t kTextRows = 32;
 // Everything that can be said against the options once the checkpoint's configuration is known.
 Status validate(const ForgeOptions& options, const hf::ModelConfig& config);
 
-// What was asked for, or the default, cut to the context: 16, 64 and 320 for CPUs, where a short
-// call costs little more than its rows, 320 for devices.
+// What was asked for, or the default, cut to the context: 4, 16, 64 and 320 for CPUs, where a short
+// call costs little more than its rows and 4 rows little more than one, 320 for devices.
 std::vector<std::uint32_t> prefill_rows(const ForgeOptions& options);
 // What a decoder call costs besides its rows, in rows: the manifest's call_cost.
 std::uint32_t call_cost(const Target& target);

@@ -88,7 +88,7 @@ TEST(Validate, KnowsTheLimits) {
   options.image = {64, 96};  // 6 tokens
   options.context_rows = {6 + kTextRows};
   EXPECT_TRUE(validate(options, config).ok());
-  EXPECT_THAT(prefill_rows(options), ElementsAre(16, 6 + kTextRows))
+  EXPECT_THAT(prefill_rows(options), ElementsAre(4, 16, 6 + kTextRows))
       << "the default is cut to the context";
   options.context_rows = {6, 5 + kTextRows};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("takes 6 tokens"));
@@ -107,7 +107,7 @@ TEST(Validate, KnowsTheLimits) {
   options.context_rows = {512, 262145};
   EXPECT_THAT(validate(options, config).message(), HasSubstr("at most 262144"));
   options.context_rows = {4096};
-  EXPECT_THAT(prefill_rows(options), ElementsAre(16, 64, 320));
+  EXPECT_THAT(prefill_rows(options), ElementsAre(4, 16, 64, 320));
   options.target.soc_model = 69;
   EXPECT_THAT(prefill_rows(options), ElementsAre(320));
   options.target.soc_model = 0;

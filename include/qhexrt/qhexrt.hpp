@@ -59,7 +59,12 @@ struct EngineOptions {
   std::string folder;           // of the bundle's files; empty: the manifest's folder
   std::string backend_library;  // as dlopen takes it: libQnnHtp.so, libQhxCpu.so
   std::string system_library;   // libQnnSystem.so, libQhxCpu.so
-  int threads = 0;              // 0: as many as the process may use
+  // Folder for what pictures and the beginnings of prompts became, so that the next question about
+  // a picture is answered sooner, by later processes too. Made if missing, private to the user.
+  // Empty: none.
+  std::string cache_folder;
+  std::uint64_t cache_bytes = 1'000'000'000;  // the least recently used goes first
+  int threads = 0;                            // 0: as many as the process may use
   // Reads every file whole before loading and compares it with the manifest's sha256. Without it
   // large ones are verified where they are touched, if they have checksums for that.
   bool verify_hashes = false;
@@ -112,6 +117,11 @@ struct GenerateConfig {
   std::vector<std::int32_t> stop_token_ids;  // besides the manifest's
   // User text cannot become a special token ("<|im_end|>" is spelled out).
   bool literal_user_text = false;
+  // Tokens that are guessed from the text so far and checked in one call. kSpeculateAuto: where
+  // measured times say that it is quicker; 0: never; N: at most N whenever there is a guess. The
+  // answer is the same, as far as a token's logits do not depend on the length of the call.
+  static constexpr int kSpeculateAuto = -1;
+  int speculate = 0;
   std::string dump_folder;  // what passes between the stages, as .npy files; empty: nothing
 };
 
@@ -137,14 +147,21 @@ std::string_view name(FinishReason reason);
 
 struct Metrics {
   std::size_t prompt_tokens = 0;
-  std::size_t reused_tokens = 0;  // of the prompt, already in the KV cache
+  std::size_t reused_tokens =
+      0;  // of the prompt, already in the KV cache or read from the cache folder
+  std::size_t cached_tokens = 0;    // of these, read from the cache folder
+  std::size_t cached_pictures = 0;  // whose features were read from there
   std::size_t generated_tokens = 0;
+  double cache_ms = 0;    // reading from the cache folder
   double image_ms = 0;    // decoding and resizing pictures
   double vision_ms = 0;   // vision graph and what leads to it; loading it at the first picture
   double prefill_ms = 0;  // prompt through the text graphs, with the first token's head
   double ttft_ms = 0;     // from the call to the first token
   double decode_ms = 0;   // tokens after the first
   double load_ms = 0;     // of the engine
+  std::size_t drafted_tokens = 0;   // guessed and checked
+  std::size_t accepted_tokens = 0;  // of these, part of the answer
+  std::size_t verify_runs = 0;      // calls that checked them, in place of decode steps
   std::size_t prefill_runs = 0, decode_runs = 0, head_runs = 0, vision_runs = 0;
   std::uint64_t seed = 0;  // of the sampler
 };

@@ -68,6 +68,18 @@ TEST(StatusTest, ContextIsAddedInFront) {
   EXPECT_TRUE(Status().with_context("x").ok());
 }
 
+TEST_F(BaseFiles, ScratchFilesAreForTheirOwnerOnly) {
+  using fs::perms;
+  const auto mode_of = [&](AtomicFile::Kind kind) {
+    auto file = AtomicFile::create(folder_ / "scratch", kind);
+    EXPECT_TRUE(file.ok() && file->write("x").ok() && file->commit().ok());
+    return fs::status(folder_ / "scratch").permissions();
+  };
+  EXPECT_EQ(mode_of(AtomicFile::Kind::kPrivateScratch), perms::owner_read | perms::owner_write);
+  EXPECT_EQ(mode_of(AtomicFile::Kind::kShared),
+            perms::owner_read | perms::owner_write | perms::group_read | perms::others_read);
+}
+
 TEST_F(BaseFiles, AtomicFileAppearsOnlyWithCommit) {
   const fs::path path = folder_ / "a";
   {
@@ -124,6 +136,21 @@ TEST(Hash, KnownVectors) {
   EXPECT_EQ(sha256_hex(std::as_bytes(std::span(std::string_view("abc")))),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(xxh3_64({}), 0x2d06800538d394c2ull);
+}
+
+TEST(Hash, PiecesAreTheSameAsTheWhole) {
+  std::string text;
+  for (int i = 0; i < 3000; ++i) text += static_cast<char>(i * 31);
+  const auto bytes = std::as_bytes(std::span(std::string_view(text)));
+  Sha256 sha256;
+  Xxh3 xxh3;
+  for (std::size_t at = 0, size = 0; at < bytes.size(); at += size, ++size) {
+    const auto piece = bytes.subspan(at, std::min(size, bytes.size() - at));
+    sha256.add(piece);
+    xxh3.add(piece);
+  }
+  EXPECT_EQ(hex(sha256.digest()), sha256_hex(bytes));
+  EXPECT_EQ(xxh3.digest(), xxh3_64(bytes));
 }
 
 TEST(AlignedBufferTest, IsAlignedAndZero) {

@@ -39,11 +39,12 @@ Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
   return text;
 }
 
-AtomicFile::AtomicFile(int fd, fs::path temporary, fs::path final_path)
-    : fd_(fd), temporary_(std::move(temporary)), final_(std::move(final_path)) {}
+AtomicFile::AtomicFile(int fd, fs::path temporary, fs::path final_path, Kind kind)
+    : fd_(fd), kind_(kind), temporary_(std::move(temporary)), final_(std::move(final_path)) {}
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
+      kind_(other.kind_),
       size_bytes_(other.size_bytes_),
       temporary_(std::exchange(other.temporary_, {})),
       final_(std::move(other.final_)) {}
@@ -53,12 +54,12 @@ AtomicFile::~AtomicFile() {
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
-Result<AtomicFile> AtomicFile::create(const fs::path& final_path) {
+Result<AtomicFile> AtomicFile::create(const fs::path& final_path, Kind kind) {
   std::string pattern = final_path.string() + ".tmp-XXXXXX";
   const int fd = ::mkostemp(pattern.data(), O_CLOEXEC);
   if (fd < 0) return errno_error(final_path.string() + ": cannot create");
-  ::fchmod(fd, 0644);
-  return AtomicFile(fd, pattern, final_path);
+  if (kind == Kind::kShared) ::fchmod(fd, 0644);  // mkostemp made it 0600
+  return AtomicFile(fd, pattern, final_path, kind);
 }
 
 Status AtomicFile::write(std::span<const std::byte> bytes) {
@@ -77,7 +78,7 @@ Status AtomicFile::write(std::string_view text) { return write(std::as_bytes(std
 
 Status AtomicFile::commit() {
   QHX_CHECK(fd_ >= 0);
-  const bool synced = ::fsync(fd_) == 0;
+  const bool synced = kind_ == Kind::kPrivateScratch || ::fsync(fd_) == 0;
   Status status = synced ? Status() : errno_error(final_.string() + ": cannot flush");
   ::close(std::exchange(fd_, -1));
   if (!status.ok()) return status;

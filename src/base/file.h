@@ -22,7 +22,12 @@ Result<std::string> read_file(const std::filesystem::path& path,
 // thread.
 class AtomicFile {
  public:
-  static Result<AtomicFile> create(const std::filesystem::path& final_path);
+  enum class Kind {
+    kShared,         // others may read it; on disk when commit() returns
+    kPrivateScratch  // nobody else may; after a power failure it may be there damaged
+  };
+  static Result<AtomicFile> create(const std::filesystem::path& final_path,
+                                   Kind kind = Kind::kShared);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();
@@ -31,12 +36,13 @@ class AtomicFile {
   Status write(std::string_view text);
   std::uint64_t size_bytes() const { return size_bytes_; }
 
-  // Flushes to disk and renames. After it, nothing more may be written.
+  // Flushes to disk, unless it is scratch, and renames. After it, nothing more may be written.
   Status commit();
 
  private:
-  AtomicFile(int fd, std::filesystem::path temporary, std::filesystem::path final_path);
+  AtomicFile(int fd, std::filesystem::path temporary, std::filesystem::path final_path, Kind kind);
   int fd_ = -1;
+  Kind kind_ = Kind::kShared;
   std::uint64_t size_bytes_ = 0;
   std::filesystem::path temporary_;
   std::filesystem::path final_;

@@ -35,6 +35,8 @@ Result<std::shared_ptr<Engine>> Engine::load(const qhexrt::EngineOptions& option
   const std::string name = path.filename().string();
   QHX_RETURN_IF_ERROR(engine->load_graphs(options).with_context(name));
   QHX_RETURN_IF_ERROR(engine->finish(options.threads).with_context(name));
+  if (!options.cache_folder.empty())
+    QHX_RETURN_IF_ERROR(engine->use_cache(options.cache_folder, options.cache_bytes));
   engine->load_ms_ = watch.ms();
   return engine;
 }
@@ -78,6 +80,14 @@ Status Engine::finish(int threads) {
     for (std::size_t i = 0; i < graphs_->infos(role).size(); ++i)
       QHX_RETURN_IF_ERROR(graphs_->open(role, i).status());
   }
+  return {};
+}
+
+Status Engine::use_cache(const fs::path& folder, std::uint64_t max_bytes) {
+  QHX_ASSIGN_OR_RETURN(cache::CacheFolder opened, cache::CacheFolder::open(folder, max_bytes));
+  QHX_ASSIGN_OR_RETURN(const cache::Key identity,
+                       bundle_identity(manifest_, files_, graphs_->identity()));
+  cache_ = std::make_unique<BundleCache>(std::move(opened), identity);
   return {};
 }
 

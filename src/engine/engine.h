@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "engine/bundle_cache.h"
 #include "manifest/manifest.h"
 #include "qhexrt/qhexrt.hpp"
 #include "runtime/bundle_files.h"
@@ -36,6 +37,11 @@ class Engine {
   const runtime::EmbeddingTable& embeddings() const { return *embeddings_; }
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
   runtime::GraphProvider& graphs() const { return *graphs_; }
+  // Keeps what pictures and prompts became in a folder. Before the engine is shared. Errors of
+  // cache::CacheFolder::open().
+  Status use_cache(const std::filesystem::path& folder, std::uint64_t max_bytes);
+  // Null if there is no folder for it.
+  const BundleCache* cache() const { return cache_.get(); }
   // Null if the bundle takes text only.
   runtime::VisionEncoder* vision() const { return vision_.get(); }
   // Null if neither the manifest nor the tokenizer tells one.
@@ -65,6 +71,7 @@ class Engine {
   std::optional<text::Tokenizer> tokenizer_;
   std::optional<text::ChatFormat> chat_;
   std::unique_ptr<runtime::VisionEncoder> vision_;
+  std::unique_ptr<const BundleCache> cache_;
   std::vector<std::int32_t> stop_ids_;
   std::int32_t image_token_ = -1;
   std::vector<std::string> notes_;

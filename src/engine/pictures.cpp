@@ -5,9 +5,10 @@
 namespace qhx::engine {
 namespace {
 
+bool is_file(const qhexrt::Picture& picture) { return picture.width == 0 && picture.height == 0; }
+
 Result<vision::Image> pixels_of(const qhexrt::Picture& picture) {
-  if (picture.width == 0 && picture.height == 0)
-    return vision::decode_image(std::as_bytes(std::span(picture.file)));
+  if (is_file(picture)) return vision::decode_image(std::as_bytes(std::span(picture.file)));
   vision::Image image;
   image.width = picture.width;
   image.height = picture.height;
@@ -24,16 +25,21 @@ Result<vision::Image> pixels_of(const qhexrt::Picture& picture) {
 
 }  // namespace
 
-Result<PreparedPicture> prepare_picture(const qhexrt::Picture& picture,
-                                        const manifest::Vision& vision) {
+PictureId identify(const qhexrt::Picture& picture) {
+  const int size[] = {picture.width, picture.height};
+  return Sha256()
+      .add(std::as_bytes(std::span(size)))
+      .add(std::as_bytes(std::span(is_file(picture) ? picture.file : picture.rgb)))
+      .digest();
+}
+
+Result<vision::Image> prepare_picture(const qhexrt::Picture& picture,
+                                      const manifest::Vision& vision) {
   QHX_ASSIGN_OR_RETURN(const vision::Image decoded, pixels_of(picture));
   const vision::Size size{static_cast<int>(vision.width), static_cast<int>(vision.height)};
   const auto mode =
       vision.resize == "letterbox" ? vision::FitMode::kLetterbox : vision::FitMode::kStretch;
-  PreparedPicture prepared;
-  prepared.image = vision::fit_image(decoded, size, mode, vision.pad);
-  prepared.content = xxh3_128(std::as_bytes(std::span(prepared.image.rgb)));
-  return prepared;
+  return vision::fit_image(decoded, size, mode, vision.pad);
 }
 
 }  // namespace qhx::engine

@@ -9,14 +9,13 @@
 
 namespace qhx::engine {
 
-struct PreparedPicture {
-  vision::Image image;
-  Hash128 content;  // of the pixels
-};
+// Equal for the same file, or for the same pixels where those are given.
+using PictureId = Sha256Digest;
+PictureId identify(const qhexrt::Picture& picture);
 
 // Decodes (where needed) and fits to manifest.vision's size. kInvalidArgument for pixels that do
 // not match their size; otherwise the errors of vision::decode_image.
-Result<PreparedPicture> prepare_picture(const qhexrt::Picture& picture,
-                                        const manifest::Vision& vision);
+Result<vision::Image> prepare_picture(const qhexrt::Picture& picture,
+                                      const manifest::Vision& vision);
 
 }  // namespace qhx::engine

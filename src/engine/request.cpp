@@ -1,5 +1,6 @@
 #include "engine/request.h"
 
+#include <algorithm>
 #include <string>
 
 #include "vision/positions.h"
@@ -56,6 +57,14 @@ Status encode_chat(const Engine& engine, const qhexrt::Prompt& prompt,
                                                                  messages, counts, options));
   out.ids = std::move(chat.ids);
   out.pictures = std::move(chat.pictures);
+  if (engine.cache() == nullptr || messages[0].role != text::ChatRole::kSystem) return {};
+  // The system message alone has the tokens with which the whole begins.
+  options.add_generation_prompt = false;
+  QHX_ASSIGN_OR_RETURN(chat, text::encode_chat(engine.tokenizer(), *engine.chat(),
+                                               std::span(messages).first(1), {}, options));
+  const auto differ =
+      std::mismatch(out.ids.begin(), out.ids.end(), chat.ids.begin(), chat.ids.end());
+  out.shared_ends.push_back(static_cast<std::size_t>(differ.first - out.ids.begin()));
   return {};
 }
 
@@ -119,6 +128,16 @@ Status place(const Engine& engine, EncodedPrompt& prompt) {
   return {};
 }
 
+// With the token that closes it.
+void add_picture_ends(const Engine& engine, EncodedPrompt& prompt) {
+  if (engine.cache() == nullptr) return;
+  for (const text::TextRange& picture : prompt.pictures) {
+    const bool closed =
+        picture.end < prompt.ids.size() && engine.tokenizer().is_special(prompt.ids[picture.end]);
+    prompt.shared_ends.push_back(picture.end + (closed ? 1 : 0));
+  }
+}
+
 }  // namespace
 
 Result<EncodedPrompt> encode_prompt(const Engine& engine, const qhexrt::Prompt& prompt,
@@ -129,6 +148,7 @@ Result<EncodedPrompt> encode_prompt(const Engine& engine, const qhexrt::Prompt& 
   QHX_RETURN_IF_ERROR(check_length(engine, config, out));
   QHX_RETURN_IF_ERROR(check_ids(engine, out));
   QHX_RETURN_IF_ERROR(place(engine, out));
+  add_picture_ends(engine, out);
   return out;
 }
 

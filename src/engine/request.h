@@ -17,6 +17,9 @@ struct EncodedPrompt {
   std::vector<text::TextRange> pictures;        // in ids: the image tokens of each
   std::vector<const qhexrt::Picture*> sources;  // of the prompt, in the same order
   std::vector<std::int32_t> positions;          // [3, ids]
+  // Where a beginning ends that other prompts may share: the system message's end, and that of each
+  // picture. Rising; empty if the engine has no cache folder.
+  std::vector<std::size_t> shared_ends;
   std::int32_t position_delta =
       0;  // a token with s tokens before it, after the prompt, is at s + delta
 };

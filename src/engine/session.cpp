@@ -1,42 +1,13 @@
 #include "engine/session.h"
 
 #include <algorithm>
-#include <optional>
+#include <cstring>
+
+#include "engine/turn.h"
 
 namespace qhx::engine {
 
 using qhexrt::FinishReason;
-
-struct Session::Turn {
-  Turn(const qhexrt::GenerateConfig& c, const qhexrt::Callbacks& cb, EncodedPrompt encoded,
-       const text::Tokenizer& tokenizer)
-      : config(c),
-        callbacks(cb),
-        prompt(std::move(encoded)),
-        stream(tokenizer, c.stop_strings),
-        dump(c.dump_folder) {}
-
-  bool cancel_asked() const { return callbacks.should_cancel && callbacks.should_cancel(); }
-  void tell(std::string_view piece, std::int32_t token, bool final) {
-    if (callbacks.on_token && !callbacks.on_token(piece, token, final) && !end)
-      end = FinishReason::kCancelled;
-  }
-
-  const qhexrt::GenerateConfig& config;
-  const qhexrt::Callbacks& callbacks;
-  Stopwatch since_start;
-  EncodedPrompt prompt;
-  std::vector<PreparedPicture> pictures;
-  std::vector<Key> keys;
-  runtime::PromptPlan plan;
-  std::vector<runtime::PlacedImage> images;
-  std::vector<std::int32_t> stop_ids;
-  std::vector<std::int32_t> history;  // prompt and answer
-  TextStream stream;
-  Dump dump;
-  qhexrt::Output out;
-  std::optional<FinishReason> end;
-};
 
 namespace {
 
@@ -89,8 +60,9 @@ Result<qhexrt::Output> Session::generate_checked(Turn& turn) {
   turn.stop_ids = engine_->stop_ids();
   turn.stop_ids.insert(turn.stop_ids.end(), turn.config.stop_token_ids.begin(),
                        turn.config.stop_token_ids.end());
-  QHX_RETURN_IF_ERROR(prepare_pictures(turn));
+  turn.uses_cache = engine_->cache() != nullptr && !turn.dump.on();
   QHX_RETURN_IF_ERROR(plan(turn));
+  QHX_RETURN_IF_ERROR(prepare_pictures(turn));
   runner_->reset_runs();
   Status status = run_graphs(turn);
   if (status.code() == StatusCode::kCancelled) {
@@ -104,9 +76,10 @@ Result<qhexrt::Output> Session::generate_checked(Turn& turn) {
   turn.out.text = turn.stream.text();
   turn.out.finish_reason = *turn.end;
   metrics.generated_tokens = turn.out.ids.size();
-  metrics.prefill_runs = runner_->runs().prefill;
+  metrics.prefill_runs = runner_->runs().prefill - metrics.verify_runs;
   metrics.decode_runs = runner_->runs().decode;
   metrics.head_runs = runner_->runs().head;
+  if (turn.uses_cache) fill_cache(turn);
   return std::move(turn.out);
 }
 
@@ -114,18 +87,10 @@ Status Session::run_graphs(Turn& turn) {
   const qnn::PerformanceVote vote = engine_->graphs().performance_vote();
   QHX_RETURN_IF_ERROR(encode_pictures(turn));
   QHX_RETURN_IF_ERROR(read_prompt(turn));
-  return answer(turn);
-}
-
-Status Session::prepare_pictures(Turn& turn) const {
-  const Stopwatch watch;
-  for (std::size_t i = 0; i < turn.prompt.sources.size(); ++i) {
-    auto picture = prepare_picture(*turn.prompt.sources[i], *engine_->manifest().vision);
-    if (!picture.ok()) return picture.status().with_context("picture " + std::to_string(i + 1));
-    turn.pictures.push_back(std::move(picture).value());
-  }
-  turn.out.metrics.image_ms = watch.ms();
-  return {};
+  const Status status = answer(turn);
+  settle();
+  guess_.reset();
+  return status;
 }
 
 std::vector<Session::Key> Session::keys_of(const Turn& turn) const {
@@ -135,49 +100,97 @@ std::vector<Session::Key> Session::keys_of(const Turn& turn) const {
     keys.emplace_back(0, static_cast<std::uint32_t>(id));
   for (std::size_t i = 0; i < turn.pictures.size(); ++i) {
     const text::TextRange range = turn.prompt.pictures[i];
-    const Hash128 content = turn.pictures[i].content;
+    std::uint64_t half[2];
+    std::memcpy(half, turn.pictures[i].data(), sizeof half);
     // The high bit keeps pictures apart from plain ids; the place goes into the other half.
     for (std::size_t at = range.begin; at < range.end; ++at)
-      keys[at] = {content.high | (std::uint64_t{1} << 63), content.low + (at - range.begin)};
+      keys[at] = {half[0] | (std::uint64_t{1} << 63), half[1] + (at - range.begin)};
   }
   return keys;
 }
 
-// What of the cache can stay, and how the rest is run.
-Status Session::plan(Turn& turn) {
-  turn.keys = keys_of(turn);
+std::size_t Session::common(const Turn& turn) const {
   const auto differ =
       std::mismatch(turn.keys.begin(), turn.keys.end(), cached_.begin(), cached_.end());
-  const auto common = static_cast<std::size_t>(differ.first - turn.keys.begin());
+  return static_cast<std::size_t>(differ.first - turn.keys.begin());
+}
+
+std::size_t Session::reuse(Turn& turn) {
+  const std::size_t here = common(turn);
+  if (!turn.uses_cache) return here;
+  const Stopwatch watch;
+  turn.parts = engine_->cache()->parts_of(turn.prompt, turn.pictures);
+  const std::size_t found = engine_->cache()->load(turn.parts, here, *runner_);
+  if (runner_->cached() != cached_.size() || found != here)
+    cached_.assign(turn.keys.begin(), turn.keys.begin() + static_cast<std::ptrdiff_t>(found));
+  turn.out.metrics.cached_tokens = found - std::min(found, here);
+  turn.out.metrics.cache_ms = watch.ms();
+  return found;
+}
+
+// What of the prompt can stay, and how the rest is run.
+Status Session::plan(Turn& turn) {
+  const Stopwatch watch;
+  for (const qhexrt::Picture* picture : turn.prompt.sources)
+    turn.pictures.push_back(identify(*picture));
+  turn.out.metrics.image_ms = watch.ms();
+  turn.keys = keys_of(turn);
+  const std::size_t known = reuse(turn);
   const std::size_t images_end = turn.prompt.pictures.empty() ? 0 : turn.prompt.pictures.back().end;
   const runtime::TextSpec& spec = engine_->text_spec();
-  QHX_ASSIGN_OR_RETURN(turn.plan, runtime::plan_prompt(spec, turn.keys.size(), common, images_end));
-  turn.out.metrics.reused_tokens = turn.plan.start;
+  QHX_ASSIGN_OR_RETURN(turn.plan, runtime::plan_prompt(spec, turn.keys.size(), known, images_end));
+  qhexrt::Metrics& metrics = turn.out.metrics;
+  metrics.reused_tokens = turn.plan.start;
+  metrics.cached_tokens -= std::min(metrics.cached_tokens, known - turn.plan.start);
+  return {};
+}
+
+Status Session::prepare_pictures(Turn& turn) {
+  qhexrt::Metrics& metrics = turn.out.metrics;
+  decltype(features_) kept;
+  for (std::size_t i = 0; i < turn.pictures.size(); ++i) {
+    const PictureId& id = turn.pictures[i];
+    if (const auto known = features_.find(id); known != features_.end()) kept.insert(*known);
+    if (turn.prompt.pictures[i].end <= turn.plan.start) continue;  // all of it is in the KV cache
+    if (kept.contains(id) || turn.unknown.contains(id)) continue;
+    if (turn.uses_cache) {
+      const Stopwatch watch;
+      auto features = engine_->cache()->load_features(id, engine_->vision()->spec());
+      metrics.cache_ms += watch.ms();
+      if (features != nullptr) {
+        kept.emplace(id, std::move(features));
+        ++metrics.cached_pictures;
+        continue;
+      }
+    }
+    const Stopwatch watch;
+    auto image = prepare_picture(*turn.prompt.sources[i], *engine_->manifest().vision);
+    if (!image.ok()) return image.status().with_context("picture " + std::to_string(i + 1));
+    turn.unknown.emplace(id, std::move(image).value());
+    metrics.image_ms += watch.ms();
+  }
+  features_ = std::move(kept);
   return {};
 }
 
 Status Session::encode_pictures(Turn& turn) {
   const Stopwatch watch;
-  decltype(features_) kept;
   for (std::size_t i = 0; i < turn.pictures.size(); ++i) {
-    const PreparedPicture& picture = turn.pictures[i];
+    const PictureId& id = turn.pictures[i];
     const text::TextRange range = turn.prompt.pictures[i];
-    if (const auto known = features_.find(picture.content); known != features_.end())
-      kept.insert(*known);
-    if (range.end <= turn.plan.start) continue;  // all of it is in the cache
-    if (!kept.contains(picture.content)) {
+    if (range.end <= turn.plan.start) continue;
+    if (!features_.contains(id)) {
       if (turn.cancel_asked()) return cancelled("stopped before a picture");
+      const vision::Image& image = turn.unknown.at(id);
       PictureDump dump(turn.dump, i);
-      QHX_RETURN_IF_ERROR(dump.pixels(picture.image));
-      QHX_ASSIGN_OR_RETURN(
-          runtime::ImageFeatures features,
-          engine_->vision()->encode(picture.image, turn.dump.on() ? &dump : nullptr));
-      kept[picture.content] = std::make_shared<const runtime::ImageFeatures>(std::move(features));
+      QHX_RETURN_IF_ERROR(dump.pixels(image));
+      QHX_ASSIGN_OR_RETURN(runtime::ImageFeatures features,
+                           engine_->vision()->encode(image, turn.dump.on() ? &dump : nullptr));
+      features_[id] = std::make_shared<const runtime::ImageFeatures>(std::move(features));
       ++turn.out.metrics.vision_runs;
     }
-    turn.images.push_back({range.begin, kept[picture.content]});
+    turn.images.push_back({range.begin, features_[id]});
   }
-  features_ = std::move(kept);
   turn.out.metrics.vision_ms = watch.ms();
   return {};
 }
@@ -199,54 +212,15 @@ Status Session::read_prompt(Turn& turn) {
   return turn.dump.floats("hidden_prefill", runner_->hidden());
 }
 
-Status Session::answer(Turn& turn) {
-  turn.history.reserve(engine_->text_spec().context + 1);
-  turn.history = turn.prompt.ids;
-  if (turn.config.max_new_tokens == 0) turn.end = FinishReason::kLength;
-  const Stopwatch first;
-  std::optional<Stopwatch> rest;
-  while (!turn.end) {
-    if (turn.cancel_asked()) return cancelled("stopped while answering");
-    if (!turn.out.ids.empty()) QHX_RETURN_IF_ERROR(feed(turn, turn.out.ids.back()));
-    QHX_RETURN_IF_ERROR(next_token(turn));
-    if (rest) continue;
-    turn.out.metrics.prefill_ms += first.ms();
-    rest.emplace();
+// After the answer, since nobody waits then; and not after an error, since what led to it is not
+// worth keeping.
+void Session::fill_cache(const Turn& turn) {
+  for (const auto& [id, image] : turn.unknown) {
+    if (const auto made = features_.find(id); made != features_.end())
+      engine_->cache()->store_features(id, *made->second);
   }
-  if (rest) turn.out.metrics.decode_ms = rest->ms();
-  return {};
-}
-
-Status Session::next_token(Turn& turn) {
-  QHX_ASSIGN_OR_RETURN(const std::span<const float> logits, runner_->run_head());
-  QHX_RETURN_IF_ERROR(turn.dump.logits(turn.out.ids.size(), logits));
-  QHX_ASSIGN_OR_RETURN(const std::int32_t id, sampler_.next(logits, turn.history));
-  turn.out.ids.push_back(id);
-  turn.history.push_back(id);
-  if (turn.out.ids.size() == 1) turn.out.metrics.ttft_ms = turn.since_start.ms();
-  const bool stop =
-      std::find(turn.stop_ids.begin(), turn.stop_ids.end(), id) != turn.stop_ids.end();
-  const std::string piece = stop ? std::string() : turn.stream.push(id);
-  if (stop) {
-    turn.end = FinishReason::kStop;
-  } else if (turn.stream.stopped()) {
-    turn.end = FinishReason::kStopString;
-  } else if (turn.out.ids.size() >= turn.config.max_new_tokens) {
-    turn.end = FinishReason::kLength;
-  } else if (turn.history.size() >= engine_->text_spec().context) {
-    turn.end = FinishReason::kContext;
-  }
-  turn.tell(piece, id, false);
-  return {};
-}
-
-// A generated token through the decode graph.
-Status Session::feed(Turn& turn, std::int32_t id) {
-  const auto at = static_cast<std::int32_t>(runner_->cached()) + turn.prompt.position_delta;
-  QHX_RETURN_IF_ERROR(engine_->embeddings().row(id, runner_->decode().x(0)));
-  QHX_RETURN_IF_ERROR(runner_->run_decode({at, at, at}));
-  cached_.emplace_back(0, static_cast<std::uint32_t>(id));
-  return {};
+  // A turn that was cancelled early has left the cache of the one before.
+  engine_->cache()->store(turn.parts, common(turn), *runner_);
 }
 
 }  // namespace qhx::engine

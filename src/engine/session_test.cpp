@@ -422,6 +422,132 @@ TEST_F(SessionTest, ARefusedPromptDumpsNothing) {
   EXPECT_FALSE(std::filesystem::exists(config.dump_folder));
 }
 
+// ---- Speculation ----
+
+// One of a few tokens, which follows from the hidden state: guesses are common, and often wrong.
+void say_few(const std::vector<float>& hidden, std::vector<float>& logits) {
+  float sum = 0;
+  for (const float value : hidden) sum += std::abs(value) * 97.0f;
+  std::fill(logits.begin(), logits.end(), -100.0f);
+  for (int i = 0; i < 3; ++i) logits[static_cast<std::size_t>('a' + i)] = std::sin(sum * (1 + i));
+}
+
+ToyOptions for_speculation(bool several_contexts) {
+  ToyOptions options;
+  options.context = 200;
+  options.further_rows = {4};
+  if (several_contexts) options.further_contexts = {30, 60, 110};
+  return options;
+}
+
+// Greedy and drawn, checking guesses of every length: as without.
+TEST_F(SessionTest, SpeculationGivesTheSameTokens) {
+  for (const bool several : {false, true}) {
+    start(for_speculation(several));
+    std::size_t accepted = 0, drafted = 0;
+    for (const float temperature : {0.0f, 1.0f}) {
+      for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+        qhexrt::GenerateConfig config;
+        config.temperature = temperature;
+        config.repetition_penalty = 1.01f;
+        config.seed = seed;
+        std::vector<std::int32_t> expected;
+        for (const int speculate : {0, 1, 2, 5, 7, qhexrt::GenerateConfig::kSpeculateAuto}) {
+          config.speculate = speculate;
+          model().head = say_few;
+          session_->reset();
+          const auto out =
+              must(generate(text_prompt("abcabacba" + std::to_string(seed)), 150, config));
+          if (speculate == 0) expected = out.ids;
+          EXPECT_EQ(out.ids, expected) << "speculate " << speculate << ", seed " << seed;
+          EXPECT_LE(out.metrics.accepted_tokens, out.metrics.drafted_tokens);
+          EXPECT_EQ(out.metrics.decode_runs + out.metrics.verify_runs + out.metrics.accepted_tokens,
+                    out.ids.size() - 1);
+          EXPECT_EQ(out.metrics.head_runs, out.ids.size());
+          // What is cached afterwards is what was said.
+          const auto again =
+              must(generate(text_prompt("abcabacba" + std::to_string(seed)), 150, config));
+          EXPECT_EQ(again.ids, expected);
+          if (speculate <= 0) continue;
+          accepted += out.metrics.accepted_tokens;
+          drafted += out.metrics.drafted_tokens;
+        }
+      }
+    }
+    EXPECT_GT(accepted, 100u);
+    EXPECT_LT(accepted, drafted - 100u);
+  }
+}
+
+TEST_F(SessionTest, SpeculationSavesCallsWhereTextRepeats) {
+  start(for_speculation(false));
+  std::string text;
+  for (int i = 0; i < 8; ++i) text += "one two three ";
+  qhexrt::GenerateConfig config;
+  config.speculate = 7;
+  model().head = saying(bytes_of(text));
+  const auto out = must(generate(text_prompt("x"), 100, config));
+  EXPECT_EQ(out.text, text.substr(0, 100));
+  EXPECT_LE(out.metrics.decode_runs + out.metrics.verify_runs, 40u);
+  EXPECT_GE(out.metrics.accepted_tokens, 60u);
+}
+
+TEST_F(SessionTest, SpeculationEndsWhereTheAnswerDoes) {
+  start(for_speculation(false));
+  qhexrt::GenerateConfig config;
+  config.speculate = 7;
+  for (std::size_t most = 1; most < 30; ++most) {
+    model().head = saying(bytes_of("abcdabcdabcdabcdabcdabcdabcdabcdabcd"));
+    const auto out = must(generate(text_prompt("x"), most, config));
+    EXPECT_EQ(out.ids.size(), most);
+    EXPECT_EQ(out.finish_reason, FinishReason::kLength);
+  }
+  // A stop token among the guesses, a stop string inside them, and the context's end.
+  model().head = saying({'a', 'b', bundle_->end, 'x'});
+  EXPECT_EQ(must(generate(text_prompt("ab<|end|>ab<|end|>cc"), 20, config)).text, "ab");
+  config.stop_strings = {"da"};
+  model().head = saying(bytes_of("abcdabcd"));
+  EXPECT_EQ(must(generate(text_prompt("abcdabcd"), 20, config)).text, "abc");
+  config.stop_strings.clear();
+  model().head = saying({'a'});
+  const auto full = must(generate(text_prompt(std::string(150, 'a')), 1000, config));
+  EXPECT_EQ(full.finish_reason, FinishReason::kContext);
+  EXPECT_EQ(full.metrics.prompt_tokens + full.ids.size(), 200u);
+}
+
+TEST_F(SessionTest, AFailedOrCancelledCheckLeavesTheSessionRight) {
+  start(for_speculation(false));
+  qhexrt::GenerateConfig config;
+  config.speculate = 7;
+  model().head = say_few;
+  const auto expected = must(generate(text_prompt("abcabc"), 40, config));
+  for (const int at : {3, 4, 5, 9}) {
+    session_->reset();
+    int runs = 0;
+    model().before = [&](Role role) {
+      return role == Role::kPrefill && ++runs == at ? backend_error("device lost") : Status();
+    };
+    EXPECT_EQ(generate(text_prompt("abcabc"), 40, config).status().code(), StatusCode::kBackend);
+    model().before = nullptr;
+    EXPECT_EQ(must(generate(text_prompt("abcabc"), 40, config)).ids, expected.ids);
+    qhexrt::Callbacks stop;
+    int tokens = 0;
+    stop.on_token = [&](std::string_view, std::int32_t, bool) { return ++tokens < 5 + at; };
+    (void)must(generate(text_prompt("abcabc"), 40, config, stop));
+    EXPECT_EQ(must(generate(text_prompt("abcabc"), 40, config)).ids, expected.ids);
+  }
+}
+
+TEST_F(SessionTest, WithoutPrefillThereIsNothingToSpeculateWith) {
+  ToyOptions options;
+  options.prefill_rows = 0;
+  start(options);
+  qhexrt::GenerateConfig config;
+  config.speculate = 7;
+  model().head = saying({'a'});
+  EXPECT_EQ(must(generate(text_prompt("aaaa"), 10, config)).metrics.drafted_tokens, 0u);
+}
+
 // ---- Engine ----
 
 TEST(Engine, ChecksTokenizerAndPictureTokenAgainstTheModel) {

@@ -1,6 +1,7 @@
 #include "qnn/library.h"
 
 #include <dlfcn.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 
@@ -76,6 +77,19 @@ Result<std::shared_ptr<const BackendLibrary>> BackendLibrary::open(const std::st
 std::string BackendLibrary::build_id() const {
   const char* text = nullptr;
   if (api().backendGetBuildId(&text) != QNN_SUCCESS || text == nullptr) return {};
+  return text;
+}
+
+std::string BackendLibrary::identity() const {
+  std::string text = provider() + " " + build_id();
+  Dl_info object{};
+  struct stat file {};
+  if (::dladdr(interface_, &object) != 0 && object.dli_fname != nullptr &&
+      ::stat(object.dli_fname, &file) == 0) {
+    for (const std::int64_t part : {std::int64_t{file.st_size}, std::int64_t{file.st_mtim.tv_sec},
+                                    std::int64_t{file.st_mtim.tv_nsec}})
+      text += " " + std::to_string(part);
+  }
   return text;
 }
 

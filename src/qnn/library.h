@@ -49,6 +49,8 @@ class BackendLibrary {
   std::uint32_t backend_id() const { return interface_->backendId; }
   Qnn_ApiVersion_t api_version() const { return interface_->apiVersion; }
   std::string build_id() const;
+  // Provider, build, and the file's size and time of change: another text for another library.
+  std::string identity() const;
   // Our own CPU library: it copies static tensors when they are created and takes "qhx.*" platform
   // options.
   bool is_qhx_cpu() const;

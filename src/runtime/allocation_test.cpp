@@ -57,11 +57,23 @@ TEST(DecodeStep, AllocatesNothing) {
       ASSERT_TRUE(logits.ok());
       history.push_back(*sampler.next(*logits, history));
     };
-    step();  // the toy's own scratch memory
+    const TextSpec& spec = runner->spec();
+    const std::size_t several = spec.graphs.size() - 2;
+    ASSERT_EQ(spec.graphs[several].role, Role::kPrefill);
+    const std::vector<Position> positions = {{13, 13, 13}, {14, 14, 14}, {15, 15, 15}};
+    // The toy's own scratch memory.
+    step();
+    ASSERT_TRUE(runner->run(several, positions).ok());
+    runner->truncate(1);
     counting = true;
     for (int i = 0; i < 12; ++i) step();
-    counting = false;
     EXPECT_EQ(bundle.model().trace.back().first, options.context);
+    // Several tokens at once, of which one stays.
+    ASSERT_TRUE(runner->run(several, positions).ok());
+    runner->use_row(several, 0);
+    runner->truncate(14);
+    step();
+    counting = false;
     EXPECT_EQ(allocations, 0);
   }
 }

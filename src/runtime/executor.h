@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -52,6 +53,8 @@ class GraphProvider {
 
   // Where buffers to bind are best taken from.
   virtual qnn::TensorMemory memory() const { return {}; }
+  // Stands for what runs the graphs: another text where results may be others.
+  virtual std::string identity() const { return {}; }
   // To be held while graphs run one after the other.
   virtual qnn::PerformanceVote performance_vote() const { return {}; }
 

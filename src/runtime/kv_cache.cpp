@@ -21,6 +21,19 @@ void KvCache::arrange(std::size_t rows, std::size_t filled) {
   }
 }
 
+std::vector<std::span<std::byte>> KvCache::pieces(std::size_t first, std::size_t count) {
+  QHX_CHECK(first + count <= rows_);
+  std::vector<std::span<std::byte>> pieces;
+  const bool by_head = shape_.layout == KvLayout::kHeadMajor;
+  const std::size_t blocks = by_head ? shape_.kv_heads : 1;
+  const std::size_t row = by_head ? shape_.head_bytes : shape_.kv_heads * shape_.head_bytes;
+  for (qnn::TensorBuffer& tensor : tensors_) {
+    for (std::size_t block = 0; block < blocks; ++block)
+      pieces.push_back(tensor.bytes().subspan((block * rows_ + first) * row, count * row));
+  }
+  return pieces;
+}
+
 void KvCache::write(std::size_t layer, Kind kind, std::span<const std::byte> source,
                     std::size_t source_rows, std::size_t at, std::size_t count) {
   QHX_CHECK(count <= source_rows && at + count <= rows_);

@@ -53,6 +53,10 @@ class KvCache {
   // Rows that the present arrangement has room for; all of them at first.
   std::size_t rows() const { return rows_; }
 
+  // The memory of rows [first, first + count), which must fit into rows(): tensor by tensor, in
+  // each head by head where the layout says so. Its order does not depend on the arrangement.
+  std::vector<std::span<std::byte>> pieces(std::size_t first, std::size_t count);
+
   // Copies the first `count` of `source_rows` new rows ([source_rows, kv_heads * head_dim] or
   // [kv_heads, source_rows, head_dim], as the layout says) to the rows from `at` on. They must fit
   // into rows().

@@ -52,6 +52,7 @@ class QnnGraphs final : public GraphProvider {
   std::vector<const qnn::GraphInfo*> infos(Role role) const override;
   Result<std::shared_ptr<GraphExecutor>> open(Role role, std::size_t index) override;
   qnn::TensorMemory memory() const override { return backend_->memory(); }
+  std::string identity() const override { return backend_->library().identity(); }
   qnn::PerformanceVote performance_vote() const override { return backend_->performance_vote(); }
 
  private:

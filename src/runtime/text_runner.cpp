@@ -37,6 +37,22 @@ void TextRunner::truncate(std::size_t count) {
   cached_ = count;
 }
 
+std::vector<std::span<std::byte>> TextRunner::rows(std::size_t first, std::size_t count) {
+  QHX_CHECK(first + count <= cached_);
+  return cache_.pieces(first, count);
+}
+
+std::vector<std::span<std::byte>> TextRunner::room(std::size_t count) {
+  QHX_CHECK(cached_ + count <= spec_.context);
+  cache_.arrange(spec_.context_for(cached_ + count), cached_);
+  return cache_.pieces(cached_, count);
+}
+
+void TextRunner::accept(std::size_t count) {
+  QHX_CHECK(cached_ + count <= cache_.rows());
+  cached_ += count;
+}
+
 // The cache lies as the last graph read it, or in a larger arrangement once it has outgrown that;
 // so rows move only when one context is left for another, not at every step.
 Status TextRunner::run(std::size_t index, std::span<const Position> positions) {
@@ -49,9 +65,13 @@ Status TextRunner::run(std::size_t index, std::span<const Position> positions) {
   if (cached_ + count > cache_.rows()) cache_.arrange(spec_.context_for(cached_ + count), cached_);
   graph.keep(count, cached_, cache_);
   cached_ += count;
-  const std::span<const float> last = graph.y(count - 1);
-  std::copy(last.begin(), last.end(), hidden_.begin());
+  use_row(index, count - 1);
   return {};
+}
+
+void TextRunner::use_row(std::size_t graph, std::size_t row) {
+  const std::span<const float> y = graphs_[graph]->y(row);
+  std::copy(y.begin(), y.end(), hidden_.begin());
 }
 
 Result<std::span<const float>> TextRunner::run_head() {

@@ -27,6 +27,14 @@ class TextRunner {
   // Forgets all but the first `count` tokens.
   void truncate(std::size_t count);
 
+  // The keys and values of tokens [first, first + count), which are cached. Same order for every
+  // runner of a bundle.
+  std::vector<std::span<std::byte>> rows(std::size_t first, std::size_t count);
+  // Room for those of `count` further tokens, to be filled by the caller from what rows() gave
+  // once; accept() then counts the tokens as cached. hidden() stays that of the last run.
+  std::vector<std::span<std::byte>> room(std::size_t count);
+  void accept(std::size_t count);
+
   // Graph `index` of spec().graphs, and the decode graph of the next step: that of the smallest
   // context that holds what is cached.
   DecoderGraph& graph(std::size_t index) { return *graphs_[index]; }
@@ -36,6 +44,9 @@ class TextRunner {
   // with the new rows into spec().context (QHX_CHECK).
   Status run(std::size_t graph, std::span<const Position> positions);
   Status run_decode(Position position) { return run(spec_.decode_graph(cached_), {&position, 1}); }
+
+  // Makes hidden() that of row `row` of the last run, which was of `graph`.
+  void use_row(std::size_t graph, std::size_t row);
 
   // The hidden state of the last token, after the final norm: [hidden].
   std::span<const float> hidden() const { return hidden_; }

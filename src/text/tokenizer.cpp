@@ -3,6 +3,7 @@
 #include "base/mapped_file.h"
 #include "text/byte_alphabet.h"
 #include "text/tokenizer_impl.h"
+#include "text/unicode.h"
 #include "text/utf8.h"
 
 namespace qhx::text {
@@ -10,6 +11,8 @@ namespace qhx::text {
 Result<Tokenizer> Tokenizer::from_json(std::string_view json, std::string_view name) {
   auto file = parse_tokenizer_file(json);
   if (!file.ok()) return file.status().with_context(name);
+  // Built here and not with the first text, which somebody waits for.
+  static_cast<void>(UnicodeProperties::instance());
   auto impl = Impl::create(*std::move(file));
   if (!impl.ok()) return impl.status().with_context(name);
   return Tokenizer(*std::move(impl));

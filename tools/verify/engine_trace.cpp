@@ -142,7 +142,7 @@ Status encode_input(const Engine& engine, Input& input) {
     picture.rgb = input.picture->rgb;
     QHX_ASSIGN_OR_RETURN(auto prepared,
                          engine::prepare_picture(picture, *engine.manifest().vision));
-    input.picture = std::move(prepared.image);
+    input.picture = std::move(prepared);
     message.parts.push_back({"", std::move(picture)});
   }
   message.parts.push_back({input.prompt, std::nullopt});
