@@ -38,6 +38,12 @@ int report_error(const Status& status) {
   return static_cast<int>(status.code());
 }
 
+Status print(const std::string& text) {
+  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
+    return io_error("cannot write to stdout");
+  return {};
+}
+
 Status guarded(const std::function<Status()>& work) {
   try {
     return work();

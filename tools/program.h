@@ -18,6 +18,9 @@ std::string one_line(std::string text);
 // One line on stderr, "qhx: error: …", if there is an error. Returns the exit code.
 int report_error(const Status& status);
 
+// The whole text on stdout, now. kIoError if it cannot be written.
+Status print(const std::string& text);
+
 // What `work` returns. Nothing of ours throws, but the standard library does when memory runs out.
 Status guarded(const std::function<Status()>& work);
 // Path of the running program's file.

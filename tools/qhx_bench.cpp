@@ -1,5 +1,4 @@
 // qhx bench: how fast a bundle runs here.
-#include <cstdio>
 #include <memory>
 
 #include "bench/bench.h"
@@ -22,9 +21,7 @@ constexpr const char* kFooter =
 Status run(const bench::Options& options, bool json) {
   QHX_ASSIGN_OR_RETURN(const bench::Report report, bench::bench(options));
   const std::string text = json ? bench::to_json(report) + "\n" : bench::to_text(report);
-  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
-    return io_error("cannot write to stdout");
-  return {};
+  return print(text);
 }
 
 }  // namespace

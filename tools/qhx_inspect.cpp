@@ -1,5 +1,4 @@
 // qhx inspect: what is inside a bundle or a context binary.
-#include <cstdio>
 #include <memory>
 
 #include "commands.h"
@@ -21,8 +20,7 @@ constexpr const char* kFooter =
 Status run(const inspect::Options& options, bool json) {
   QHX_ASSIGN_OR_RETURN(const inspect::Report report, inspect::collect(options));
   const std::string text = json ? inspect::to_json(report) + "\n" : inspect::to_text(report);
-  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
-    return io_error("cannot write to stdout");
+  QHX_RETURN_IF_ERROR(print(text));
   return inspect::verdict(report);
 }
 

@@ -1,5 +1,4 @@
 // qhx verify: the ladder of proof for a bundle.
-#include <cstdio>
 #include <memory>
 
 #include "commands.h"
@@ -24,8 +23,7 @@ constexpr int kNotVerified = 10;
 Status run(const verify::Options& options, bool json, bool& passed) {
   QHX_ASSIGN_OR_RETURN(const verify::Report report, verify::verify(options));
   const std::string text = json ? verify::to_json(report) + "\n" : verify::to_text(report);
-  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
-    return io_error("cannot write to stdout");
+  QHX_RETURN_IF_ERROR(print(text));
   passed = report.ok();
   return {};
 }
