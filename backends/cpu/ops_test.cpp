@@ -504,7 +504,7 @@ TEST_P(LinearTest, EqualsPlainArithmetic) {
   constexpr std::pair<const char*, double> kForms[] = {
       {"auto", 1e-3}, {"f32", 1e-3}, {"int16", 1e-3}, {"int8", 1e-2}};
   for (const auto& [activations, tolerance] : kForms) {
-    Client client({(std::string("qhx.activations:") + activations).c_str()});
+    Client client({std::string("qhx.activations:") + activations});
     for (const std::uint32_t M : {1u, 3u, 70u}) {
       constexpr std::uint32_t K = 48, N = 37;
       Random random(21);

@@ -19,7 +19,7 @@ namespace qhx::cpu {
 
 // What graphs run with. One for each backend handle.
 struct Engine {
-  Engine(int threads, const KernelTable* table, bool fuse_ops, Activations form = {})
+  Engine(int threads, const KernelTable* table, bool fuse_ops, Activations form)
       : pool(threads), kernels(table), fuse(fuse_ops), activations(form) {}
   ThreadPool pool;
   const KernelTable* kernels;

@@ -31,11 +31,16 @@ static void quantize_group(const float* x, std::size_t count, int levels, std::i
   const float unit = levels == 1 ? kPieceTop : kPieceTop * (1 << kPieceBits);
   const float inverse = unit / largest;
   const bool usable = finite && largest > 0.0f && inverse <= __FLT_MAX__;
-  *scale = usable ? largest / unit : finite ? 0.0f : __builtin_nanf("");
-  const V factor = set1(usable ? inverse : 0.0f);
-  for (std::size_t i = 0; i < kIntegerGroup; i += kLanes) {
-    store(values + i, round(mul(usable ? load(values + i) : zero(), factor)));
+  *sum = 0;
+  if (!usable) {
+    *scale = finite ? 0.0f : __builtin_nanf("");
+    __builtin_memset(to, 0, static_cast<std::size_t>(levels) * kIntegerGroup);
+    return;
   }
+  *scale = largest / unit;
+  const V factor = set1(inverse);
+  for (std::size_t i = 0; i < kIntegerGroup; i += kLanes)
+    store(values + i, round(mul(load(values + i), factor)));
   std::int32_t total = 0;
   if (levels == 1) {
     for (std::size_t i = 0; i < kIntegerGroup; ++i) {

@@ -296,8 +296,13 @@ std::size_t linear_scratch(const Graph&, const Node&, const KernelTable& kernels
 }
 
 std::size_t linear_shared(const Graph& graph, const Node& node) {
-  const LinearPlan plan = make_plan(graph, node, 1);
-  return plan.integer ? quantized_bytes(plan.rows, plan.k, 2) : 0;
+  const Tensor& x = graph.tensors[static_cast<std::size_t>(node.inputs[0])];
+  const std::size_t k = x.dims.back();
+  for (std::size_t i = 1; i < node.inputs.size(); i += kInputsPerLayer) {
+    const PackedFormat& format = *graph.tensors[static_cast<std::size_t>(node.inputs[i])].packed;
+    if (has_integer_form(format.type, format.group)) return quantized_bytes(x.elements() / k, k, 2);
+  }
+  return 0;
 }
 
 }  // namespace
