@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 using reference::WeightFormat;
 
 // The least cosines of the ladder of proof. Graphs for devices compute in 16-bit floats.
-constexpr double kCpuF16 = 0.99999, kDeviceF16 = 0.9999, kSameW8 = 0.9999, kW8Vision = 0.999;
+constexpr double kCpuF16 = 0.99999, kDeviceF16 = 0.9999, kSameIntegers = 0.9999, kW8Vision = 0.999;
 
 struct Rung {
   std::string name;
@@ -33,7 +33,9 @@ std::vector<Rung> rungs(const Bundle& bundle, WeightFormat format) {
     const double least = bundle.for_cpu() ? kCpuF16 : kDeviceF16;
     return {{"fp32 weights", WeightFormat::kF32, {least, least, true}}};
   }
-  return {{"the same w8 weights, dequantized", WeightFormat::kW8, {kSameW8, kSameW8, true}},
+  return {{"the same " + std::string(name(format)) + " weights, dequantized",
+           format,
+           {kSameIntegers, kSameIntegers, true}},
           {"fp32 weights", WeightFormat::kF32, {kW8Vision, std::nullopt, false}}};
 }
 
