@@ -36,7 +36,7 @@ constexpr const char* kFooter =
 // What is not given stays as the preset, or without one the default, has it.
 struct Arguments {
   std::string checkpoint, output, name, calibrate, qnn_library, system_library;
-  std::optional<std::string> preset, target, weights, image, context_rows, prefill_rows;
+  std::optional<std::string> preset, target, weights, kv, image, context_rows, prefill_rows;
   double memory_gb = 16;
   std::uint32_t finalize_timeout = 0;
   int threads = 0;
@@ -64,6 +64,9 @@ Result<forge::ForgeOptions> make_options(const Arguments& from) {
   }
   if (from.weights) {
     QHX_ASSIGN_OR_RETURN(to.weights, forge::parse_weight_format(*from.weights));
+  }
+  if (from.kv) {
+    QHX_ASSIGN_OR_RETURN(to.kv, forge::parse_kv_format(*from.kv));
   }
   if (from.image) {
     QHX_ASSIGN_OR_RETURN(to.image, forge::parse_image_size(*from.image));
@@ -164,6 +167,9 @@ void add_forge_command(CLI::App& program, int& exit_code) {
       "--weights", a.weights,
       "w8 (default: int8, one scale an output channel), f16, or w4 (text decoder and lm-head in "
       "4 bits, groups of 32; the rest as w8)");
+  command->add_option("--kv", a.kv,
+                      "What the KV cache holds: f16 (default), or for cpu int8: half the memory, a "
+                      "scale for each token and head");
   command->add_option("--image", a.image,
                       "Picture size in pixels: a side, or WIDTHxHEIGHT; multiples of patch x merge "
                       "of the checkpoint (32). Default: 512");

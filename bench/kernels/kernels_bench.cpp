@@ -202,7 +202,7 @@ void bench_attention_vision(State& state, const KernelTable* kernels) {
                      .tokens = tokens,
                      .head_dim = d,
                      .scale = 0.125f};
-  args.kv[1] = {FloatType::kF32, qkv.data() + 1024, stride, qkv.data() + 2048, stride, tokens};
+  args.kv[1] = {KvType::kF32, qkv.data() + 1024, stride, qkv.data() + 2048, stride, tokens};
   const CpuClock clock;
   for (auto _ : state) {
     kernels->attention(args, scratch.data());
@@ -235,8 +235,8 @@ struct DecoderAttention {
             .heads = 2,
             .tokens = fresh,
             .head_dim = 128};
-    args.kv[0] = {FloatType::kF16, k, 128, k + past * 128, 128, past};
-    args.kv[1] = {FloatType::kF32, kv.data(), 2048, kv.data() + 1024, 2048, fresh};
+    args.kv[0] = {KvType::kF16, k, 128, k + past * 128, 128, past};
+    args.kv[1] = {KvType::kF32, kv.data(), 2048, kv.data() + 1024, 2048, fresh};
     args.mask = mask.data();
     args.mask_type = FloatType::kF16;
     args.mask_stride = past + fresh;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "forge/arch/text_decoder.h"
 #include "forge/arch/vision_encoder.h"
 #include "forge/arch/weights.h"
 #include "forge/hf/config.h"
@@ -30,6 +31,10 @@ struct Target {
 Result<Target> parse_target(std::string_view name);
 
 Result<WeightFormat> parse_weight_format(std::string_view text);
+
+// "f16", "int8".
+Result<KvFormat> parse_kv_format(std::string_view text);
+std::string_view name(KvFormat format);
 
 // Size of the pictures that the vision graph takes, in pixels.
 struct ImageSize {
@@ -53,6 +58,7 @@ struct ForgeOptions {
   std::filesystem::path output;      // folder to make
   Target target;
   WeightFormat weights = WeightFormat::kW8;
+  KvFormat kv = KvFormat::kF16;
   ImageSize image;
   // Rows of the KV cache and of one prefill call, both rising. Each context has a decode graph, and
   // a prefill graph for each length of call.

@@ -23,6 +23,7 @@ nlohmann::ordered_json describe_options(const ForgeOptions& options, const std::
   return {{"target", options.target.name},
           {"soc_model", options.target.soc_model},
           {"weights", name(options.weights)},
+          {"kv", name(options.kv)},
           {"image", {options.image.width, options.image.height}},
           {"ctx", options.context_rows},
           {"prefill", prefill_rows(options)},

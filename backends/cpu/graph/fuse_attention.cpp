@@ -89,26 +89,36 @@ bool resolve_mask(const Graph& graph, const Uses& uses, Match& match) {
   return true;
 }
 
-// The input of a Transpose that made `tensor`, [1, heads, rows, D], from [1, rows, heads, D];
-// otherwise -1.
-int untransposed(const Graph& graph, const Uses& uses, int tensor, std::uint64_t heads,
-                 std::uint64_t rows) {
-  const Node* transpose = uses.producer(uses.strip(tensor), "Transpose");
-  if (transpose == nullptr || !swaps_heads_and_tokens(graph, *transpose)) return -1;
-  const Dims& dims = tensor_at(graph, transpose->outputs[0]).dims;
-  return dims[1] == heads && dims[2] == rows ? transpose->inputs[0] : -1;
+// Past and new part of keys or values; -1 where there is none. `scales`: of a past of bytes.
+struct CacheParts {
+  int past = -1, fresh = -1, scales = -1;
+};
+
+// Bytes of a row times its scale, [.., rows, D] x [.., rows, 1].
+void split_scales(const Graph& graph, const Uses& uses, CacheParts& parts) {
+  const Node* product = uses.producer(parts.past, "ElementWiseBinary");
+  if (product == nullptr || binary_operation(*product) != qnn::Binary::kMultiply) return;
+  const Node* cast = uses.producer(product->inputs[0], "Cast");
+  if (cast == nullptr) return;
+  const Tensor& bytes = tensor_at(graph, cast->inputs[0]);
+  const Tensor& scales = tensor_at(graph, product->inputs[1]);
+  Dims rows = bytes.dims;
+  rows.back() = 1;
+  if (bytes.dtype != DType::kI8 || scales.dtype != DType::kF32 || scales.dims != rows) return;
+  parts.past = cast->inputs[0];
+  parts.scales = product->inputs[1];
 }
 
-// Past and new part of keys or values that a Concat joined along the rows; past -1 if there is
-// none.
-void split_cache(const Uses& uses, int joined, int& past, int& fresh) {
-  past = -1;
-  fresh = joined;
+// Takes apart what a Concat joined along the rows.
+CacheParts split_cache(const Graph& graph, const Uses& uses, int joined) {
+  CacheParts parts{.fresh = joined};
   const Node* concat = uses.producer(joined, "Concat");
   if (concat == nullptr || concat->inputs.size() != 2 || concat->attributes.integer("axis", 0) != 2)
-    return;
-  fresh = concat->inputs[1];
-  past = uses.strip(concat->inputs[0], /*casts=*/true);
+    return parts;
+  parts.fresh = concat->inputs[1];
+  parts.past = uses.strip(concat->inputs[0], /*casts=*/true);
+  split_scales(graph, uses, parts);
+  return parts;
 }
 
 // Where the output goes: past a Transpose to [1, tokens, heads, D] if that is all that reads it.
@@ -163,29 +173,28 @@ int scaled_mask(Graph& graph, std::size_t& at, int mask, double beta) {
 
 // Replaces the matched nodes. `transpose`: see output_transpose.
 void apply(Graph& graph, const Uses& uses, Match match, int transpose) {
-  int past_k = -1, past_v = -1, new_k = -1, new_v = -1;
-  split_cache(uses, match.k, past_k, new_k);
-  split_cache(uses, match.v, past_v, new_v);
-  const bool both = past_k >= 0 && past_v >= 0 &&
-                    tensor_at(graph, past_k).dtype == tensor_at(graph, past_v).dtype &&
-                    tensor_at(graph, new_k).dims == tensor_at(graph, new_v).dims;
+  CacheParts keys = split_cache(graph, uses, match.k);
+  CacheParts values = split_cache(graph, uses, match.v);
+  const bool both = keys.past >= 0 && values.past >= 0 &&
+                    tensor_at(graph, keys.past).dtype == tensor_at(graph, values.past).dtype &&
+                    tensor_at(graph, keys.fresh).dims == tensor_at(graph, values.fresh).dims;
   if (!both) {
-    past_k = past_v = -1;
-    new_k = match.k;
-    new_v = match.v;
+    keys = {.fresh = match.k};
+    values = {.fresh = match.v};
   }
-  const std::uint64_t fresh = tensor_at(graph, new_k).dims[2];
+  const std::uint64_t fresh = tensor_at(graph, keys.fresh).dims[2];
   const int q = untransposed(graph, uses, match.q, match.kv_heads * match.heads, match.tokens);
-  const int k = untransposed(graph, uses, new_k, match.kv_heads, fresh);
-  const int v = untransposed(graph, uses, new_v, match.kv_heads, fresh);
+  const int k = untransposed(graph, uses, keys.fresh, match.kv_heads, fresh);
+  const int v = untransposed(graph, uses, values.fresh, match.kv_heads, fresh);
 
   const Node& last = graph.nodes[match.at];
-  Node fused{
-      .name = last.name,
-      .type = std::string(internal_op::kAttention),
-      .attributes = {},
-      .inputs = {q >= 0 ? q : match.q, past_k, k >= 0 ? k : new_k, past_v, v >= 0 ? v : new_v, -1},
-      .outputs = last.outputs};
+  Node fused{.name = last.name,
+             .type = std::string(internal_op::kAttention),
+             .attributes = {},
+             .inputs = {q >= 0 ? q : match.q, keys.past, k >= 0 ? k : keys.fresh, values.past,
+                        v >= 0 ? v : values.fresh, -1},
+             .outputs = last.outputs};
+  if (keys.scales >= 0) fused.inputs.insert(fused.inputs.end(), {keys.scales, values.scales});
   auto& ints = fused.attributes.ints;
   ints["kv_heads"] = {static_cast<std::int64_t>(match.kv_heads)};
   ints["heads"] = {static_cast<std::int64_t>(match.heads)};

@@ -109,14 +109,19 @@ struct IntegerRows {
 
 enum class FloatType : std::uint8_t { kF32, kF16 };
 
-// A run of keys and values: row j of k and v is [head_dim] at j * stride.
+enum class KvType : std::uint8_t { kF32, kF16, kI8 };
+
+// A run of keys and values: row j of k and v is [head_dim] at j * stride. Rows of kI8 stand for
+// their integers times k_scales[j] and v_scales[j].
 struct KvSegment {
-  FloatType type = FloatType::kF32;
+  KvType type = KvType::kF32;
   const void* k = nullptr;
   std::size_t k_stride = 0;
   const void* v = nullptr;
   std::size_t v_stride = 0;
-  std::size_t length = 0;  // may be 0
+  std::size_t length = 0;           // may be 0
+  const float* k_scales = nullptr;  // [length], kI8 only
+  const float* v_scales = nullptr;
 };
 
 // out = softmax(scale * q K^T + mask) V for the query heads that share one key/value head, and a
@@ -186,6 +191,11 @@ enum class UnaryOp : std::uint8_t {
 // kMin and kMax: if either operand is NaN the result is either of the two.
 enum class BinaryOp : std::uint8_t { kAdd, kSub, kMul, kDiv, kMax, kMin };
 
+// ---- Rows of integers ----
+
+// Rows whose largest value is below this count as zeros: their scale stays a normal number.
+inline constexpr float kLeastRow = 1e-30f;
+
 // ---- The table ----
 
 struct KernelTable {
@@ -230,6 +240,11 @@ struct KernelTable {
   // Round to nearest even, infinities and NaN kept: bit-equal to base/f16.h (NaN payloads aside).
   void (*f16_to_f32)(const std::uint16_t* from, float* to, std::size_t n);
   void (*f32_to_f16)(const float* from, std::uint16_t* to, std::size_t n);
+
+  // A row as integers of -127 … 127 times one scale: scale = max(largest |x|, kLeastRow) / 127,
+  // values = x / scale, rounded to even; zeros and a scale of NaN where x has a value that is not
+  // finite. n > 0. Bit-equal on all targets.
+  void (*quantize_row)(const float* x, std::size_t n, std::int8_t* values, float* scale);
 
   // to [columns, rows] = from [rows, columns] transposed; no overlap.
   void (*transpose)(const float* from, std::size_t from_stride, float* to, std::size_t to_stride,

@@ -6,6 +6,7 @@
 #include "kernels/integer-inl.h"
 #include "kernels/linear-inl.h"
 #include "kernels/matmul-inl.h"
+#include "kernels/quantize_row-inl.h"
 #include "kernels/rows-inl.h"
 
 namespace qhx::cpu::QHX_TARGET {
@@ -31,6 +32,7 @@ constexpr KernelTable kTable = {
     .silu_mul = silu_mul,
     .f16_to_f32 = widen_f16,
     .f32_to_f16 = narrow_f32,
+    .quantize_row = quantize_row,
     .transpose = transpose,
     .argmax = argmax,
 };

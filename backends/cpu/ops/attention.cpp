@@ -1,11 +1,11 @@
 // Attention in one pass over the keys, made by finalize from MatMul, mask, Softmax, MatMul.
 //
-// qhx.Attention  inputs q, past_k, new_k, past_v, new_v, mask (past pair and mask optional); output
-// o.
+// qhx.Attention  inputs q, past_k, new_k, past_v, new_v, mask (past pair and mask optional), and,
+//   where past_* are int8, past_k_scales, past_v_scales; output o.
 //   Attributes: kv_heads G; heads R, query heads of each kv head; tokens T; head_dim D; scale
 //   (float); q_by_token, k_by_token, v_by_token, out_by_token: 0: [head, token, D], 1: [token,
-//   head, D]. past_*: f16 or f32 [G, C, D], read in place; new_*: f32; mask: f16 or f32 [T, C + S],
-//   added to scale * q k.
+//   head, D]. past_*: f16, f32 or int8 [G, C, D], read in place; past_*_scales: f32 [G, C], the
+//   factor of each row; new_*: f32; mask: f16 or f32 [T, C + S], added to scale * q k.
 // qhx.ScaleMask  y = x <= -30000 ? x : scale * x: softmax(beta * (s + mask)) written as
 //   softmax(beta * s + mask'), masked entries staying recognisable (and as they were: the kernel
 //   wants them so where a row has no others).
@@ -42,7 +42,8 @@ Status read_sizes(const OpView& op, Sizes& sizes) {
   return {};
 }
 
-Status check_segment(const OpView& op, const Sizes& sizes, std::size_t k, std::size_t v,
+// Keys and values `k` and `v` of floats, or of bytes if `bytes`.
+Status check_segment(const OpView& op, const Sizes& sizes, std::size_t k, std::size_t v, bool bytes,
                      std::uint64_t& length) {
   const Tensor* keys = op.inputs[k];
   const Tensor* values = op.inputs[v];
@@ -52,9 +53,10 @@ Status check_segment(const OpView& op, const Sizes& sizes, std::size_t k, std::s
   if (keys == nullptr) return {};
   const std::uint64_t row = sizes.kv_heads * sizes.head_dim;
   if (keys->elements() % row != 0 || values->elements() != keys->elements() ||
-      keys->dtype != values->dtype || !keys->is_float()) {
-    return op_error(op, describe(op, true, k) + " and " + describe(op, true, v) +
-                            ": expected float, whole rows of " + std::to_string(row));
+      keys->dtype != values->dtype ||
+      (bytes ? keys->dtype != DType::kI8 || keys->is_static() : !keys->is_float())) {
+    return op_error(op, describe(op, true, k) + " and " + describe(op, true, v) + ": expected " +
+                            (bytes ? "int8" : "float") + ", whole rows of " + std::to_string(row));
   }
   length = keys->elements() / row;
   return {};
@@ -69,9 +71,25 @@ bool is_product(std::uint64_t elements, std::uint64_t a, std::uint64_t b, std::u
   return elements == 1;
 }
 
+// The scales of past keys and values of bytes.
+Status check_scales(const OpView& op, const Sizes& sizes) {
+  for (const std::size_t i : {6u, 7u}) {
+    const Tensor* scales = op.inputs[i];
+    if (scales == nullptr || scales->dtype != DType::kF32 ||
+        scales->elements() % sizes.kv_heads != 0 ||
+        scales->elements() / sizes.kv_heads != sizes.past) {
+      return op_error(op, "input " + std::to_string(i) + ": expected f32 [" +
+                              std::to_string(sizes.kv_heads) + ", " + std::to_string(sizes.past) +
+                              "]");
+    }
+  }
+  return {};
+}
+
 Status check_attention(const OpView& op) {
-  if (op.inputs.size() != 6 || op.outputs.size() != 1)
-    return op_error(op, "expected 6 inputs and 1 output");
+  const bool bytes = op.inputs.size() == 8;
+  if ((op.inputs.size() != 6 && !bytes) || op.outputs.size() != 1)
+    return op_error(op, "expected 6 or 8 inputs and 1 output");
   for (const std::size_t i : {0u, 2u, 4u}) {
     if (op.inputs[i] == nullptr) return op_error(op, "input " + std::to_string(i) + " is required");
   }
@@ -87,8 +105,9 @@ Status check_attention(const OpView& op) {
                               " does not have the stated heads and tokens");
     }
   }
-  QHX_RETURN_IF_ERROR(check_segment(op, sizes, 1, 3, sizes.past));
-  QHX_RETURN_IF_ERROR(check_segment(op, sizes, 2, 4, sizes.fresh));
+  QHX_RETURN_IF_ERROR(check_segment(op, sizes, 1, 3, bytes, sizes.past));
+  QHX_RETURN_IF_ERROR(check_segment(op, sizes, 2, 4, false, sizes.fresh));
+  if (bytes) QHX_RETURN_IF_ERROR(check_scales(op, sizes));
   if (const Tensor* mask = op.inputs[5]) {
     const std::uint64_t columns = mask->elements() / sizes.tokens;
     if (!mask->is_float() || mask->elements() % sizes.tokens != 0 ||
@@ -114,7 +133,8 @@ struct AttentionPlan {
   float scale;
   std::vector<int> inputs;
   int out_tensor;
-  bool past_f16, mask_f16;
+  KvType past_type;
+  bool mask_f16;
   std::size_t blocks;  // of tokens
 };
 
@@ -124,6 +144,13 @@ const void* advance(const void* p, std::size_t elements) {
 }
 const void* advance(const void* p, std::size_t elements, bool f16) {
   return f16 ? advance<std::uint16_t>(p, elements) : advance<float>(p, elements);
+}
+const void* advance(const void* p, std::size_t elements, KvType type) {
+  return type == KvType::kI8 ? advance<std::int8_t>(p, elements)
+                             : advance(p, elements, type == KvType::kF16);
+}
+KvType kv_type(DType type) {
+  return type == DType::kI8 ? KvType::kI8 : type == DType::kF16 ? KvType::kF16 : KvType::kF32;
 }
 
 void run_block(const Run& run, const AttentionPlan& plan, std::size_t kv_head, std::size_t block,
@@ -145,12 +172,16 @@ void run_block(const Run& run, const AttentionPlan& plan, std::size_t kv_head, s
       .scale = plan.scale};
   if (plan.inputs[1] >= 0) {
     const std::size_t at = kv_head * s.past * s.head_dim;
-    args.kv[0] = {.type = plan.past_f16 ? FloatType::kF16 : FloatType::kF32,
-                  .k = advance(run.in<std::byte>(plan.inputs[1]), at, plan.past_f16),
+    args.kv[0] = {.type = plan.past_type,
+                  .k = advance(run.in<std::byte>(plan.inputs[1]), at, plan.past_type),
                   .k_stride = s.head_dim,
-                  .v = advance(run.in<std::byte>(plan.inputs[3]), at, plan.past_f16),
+                  .v = advance(run.in<std::byte>(plan.inputs[3]), at, plan.past_type),
                   .v_stride = s.head_dim,
                   .length = s.past};
+    if (plan.past_type == KvType::kI8) {
+      args.kv[0].k_scales = run.in<float>(plan.inputs[6]) + kv_head * s.past;
+      args.kv[0].v_scales = run.in<float>(plan.inputs[7]) + kv_head * s.past;
+    }
   }
   args.kv[1] = {.k = run.in<float>(plan.inputs[2]) + kv_head * plan.k.head,
                 .k_stride = plan.k.row,
@@ -187,7 +218,7 @@ RunFunction prepare_attention(const Graph& graph, const Node& node, int threads)
   const std::uint64_t row = s.kv_heads * s.head_dim;
   if (node.inputs[1] >= 0) {
     s.past = tensor(graph, node.inputs[1]).elements() / row;
-    plan.past_f16 = tensor(graph, node.inputs[1]).dtype == DType::kF16;
+    plan.past_type = kv_type(tensor(graph, node.inputs[1]).dtype);
   }
   s.fresh = tensor(graph, node.inputs[2]).elements() / row;
   if (node.inputs[5] >= 0) plan.mask_f16 = tensor(graph, node.inputs[5]).dtype == DType::kF16;

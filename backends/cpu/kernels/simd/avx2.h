@@ -81,6 +81,15 @@ QHX_INLINE void store_f16_n(std::uint16_t* p, V v, std::size_t n) {
   store_f16(all, v);
   for (std::size_t i = 0; i < n; ++i) p[i] = all[i];
 }
+QHX_INLINE V load_i8(const std::int8_t* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+}
+QHX_INLINE V load_i8_n(const std::int8_t* p, std::size_t n) {
+  std::int8_t all[kLanes] = {};
+  for (std::size_t i = 0; i < n; ++i) all[i] = p[i];
+  return load_i8(all);
+}
 QHX_INLINE void load_i8_quads(const std::uint8_t* p, V (&out)[4][kPanelVectors]) {
   QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
     const __m256i quads = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + v * 4 * kLanes));

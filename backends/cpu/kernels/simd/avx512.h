@@ -65,6 +65,13 @@ QHX_INLINE V load_f16_n(const std::uint16_t* p, std::size_t n) {
 QHX_INLINE void store_f16_n(std::uint16_t* p, V v, std::size_t n) {
   _mm256_mask_storeu_epi16(p, first_lanes(n), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
+QHX_INLINE V load_i8(const std::int8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+}
+QHX_INLINE V load_i8_n(const std::int8_t* p, std::size_t n) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(first_lanes(n), p)));
+}
 QHX_INLINE void load_i8_quads(const std::uint8_t* p, V (&out)[4][kPanelVectors]) {
   const __m512i quads = _mm512_loadu_si512(p);
   out[0][0] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(quads, 24), 24));

@@ -73,6 +73,18 @@ QHX_INLINE void store_f16_n(std::uint16_t* p, V v, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) p[i] = all[i];
 }
 
+QHX_INLINE V load_i8(const std::int8_t* p) {
+  std::int32_t four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  const int16x8_t halves = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(halves)));
+}
+QHX_INLINE V load_i8_n(const std::int8_t* p, std::size_t n) {
+  std::int8_t all[kLanes] = {};
+  for (std::size_t i = 0; i < n; ++i) all[i] = p[i];
+  return load_i8(all);
+}
+
 // What is left of each word after these shifts, the sign following.
 template <int kUp, int kDown>
 QHX_INLINE V field(int32x4_t words) {
