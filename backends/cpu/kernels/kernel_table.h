@@ -99,10 +99,12 @@ inline constexpr std::size_t kIntegerGroup = 32;
 
 struct IntegerRows {
   std::size_t k = 0, groups = 0;  // groups = ceil(k / kIntegerGroup)
-  int levels = 1;                 // 1: a byte for each value; 2: two, in effect 13 bits or more
-  std::int8_t* values = nullptr;  // [M][groups][levels][kIntegerGroup], the high bytes first
-  float* scales = nullptr;        // [M][groups]; NaN where a value of the group is not finite
-  std::int32_t* sums = nullptr;   // [M][groups] of the values, in units of the scale
+  int levels = 1;                 // 1: a byte for each value; 2: two, in effect 15 bits or more
+  // [M][groups][levels][kIntegerGroup], the high bytes first; of the target that whole_int16 is
+  // true for, levels 2 are int16 [M][groups][kIntegerGroup].
+  std::int8_t* values = nullptr;
+  float* scales = nullptr;       // [M][groups]; NaN where a value of the group is not finite
+  std::int32_t* sums = nullptr;  // [M][groups] of the values, in units of the scale
 };
 
 // ---- Attention ----
@@ -214,9 +216,10 @@ struct KernelTable {
   // linear with quantized x, which args.x then does not give. Weights kI8 or kI4, with one scale a
   // channel or in groups that are multiples of kIntegerGroup. Sums of a group are exact.
   void (*linear_integer)(const LinearArgs& args, const IntegerRows& x, const Slice& slice);
-  int piece_bits;  // of which a level is made: 8, or 7
-  // Up to this many rows linear_integer with levels 2 is faster here than linear.
-  std::size_t integer_rows;
+  int piece_bits;    // of which a level is made: 8, or 7
+  bool whole_int16;  // levels 2 are values of 16 bits, no pieces
+  // Up to this many rows linear_integer with levels 2 is faster here than linear: with kI8, kI4.
+  std::size_t integer_rows_i8, integer_rows_i4;
   void (*matmul)(const MatmulArgs& args, const Slice& slice, void* scratch);
   void (*attention)(const AttentionArgs& args, void* scratch);
 

@@ -116,14 +116,18 @@ QHX_INLINE void load_weights_i4(const std::uint8_t* p, I& low, I& high) {
 }
 #if defined(__AVX512VNNI__)
 constexpr int kPieceBits = 8;
-constexpr std::size_t kMostIntegerRows = SIZE_MAX;
+constexpr std::size_t kMostIntegerRows = SIZE_MAX, kMostIntegerRows4 = SIZE_MAX;
+constexpr bool kWholeInt16 = false;
+struct Whole;
 QHX_INLINE I dot(I sum, I weights, I x) { return _mm512_dpbusd_epi32(sum, weights, x); }
 #else
 constexpr int kPieceBits = 7;
-constexpr std::size_t kMostIntegerRows = 4;
+constexpr std::size_t kMostIntegerRows = 4, kMostIntegerRows4 = 4;
+constexpr bool kWholeInt16 = false;
+struct Whole;
 QHX_INLINE I dot(I sum, I weights, I x) {
   const __m512i pairs = _mm512_maddubs_epi16(weights, x);
-  return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+  return summed(_mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1))));
 }
 #endif
 QHX_INLINE I add(I a, I b) { return _mm512_add_epi32(a, b); }

@@ -131,7 +131,9 @@ using I = int32x4_t;
 constexpr int kPieceBits = 8;
 constexpr std::int32_t kWeightOffset8 = 0, kWeightOffset4 = 0;
 constexpr int kIntegerRows1 = 2, kIntegerRows2 = 1, kIntegerPanels = 1;
-constexpr std::size_t kMostIntegerRows = 4;
+constexpr std::size_t kMostIntegerRows = 4, kMostIntegerRows4 = 4;
+constexpr bool kWholeInt16 = false;
+struct Whole;
 
 QHX_INLINE I broadcast(std::int32_t x) { return vdupq_n_s32(x); }
 QHX_INLINE I broadcast4(const std::int8_t* p) {

@@ -82,7 +82,9 @@ using I = std::int32_t;
 constexpr int kPieceBits = 8;
 constexpr std::int32_t kWeightOffset8 = 0, kWeightOffset4 = 0;
 constexpr int kIntegerRows1 = 4, kIntegerRows2 = 4, kIntegerPanels = 1;
-constexpr std::size_t kMostIntegerRows = SIZE_MAX;
+constexpr std::size_t kMostIntegerRows = SIZE_MAX, kMostIntegerRows4 = SIZE_MAX;
+constexpr bool kWholeInt16 = false;
+struct Whole;
 
 QHX_INLINE I broadcast(std::int32_t x) { return x; }
 QHX_INLINE I broadcast4(const std::int8_t* p) {
