@@ -36,12 +36,12 @@ constexpr const char* kFooter =
 // What is not given stays as the preset, or without one the default, has it.
 struct Arguments {
   std::string checkpoint, output, name, calibrate, qnn_library, system_library;
-  std::optional<std::string> preset, target, weights, image, context_rows, prefill_rows;
+  std::optional<std::string> preset, target, weights, rounding, image, context_rows, prefill_rows;
   double memory_gb = 16;
   std::uint32_t finalize_timeout = 0;
   int threads = 0;
   bool text_only = false, emulation_twin = false, no_calibrate = false, prove = false,
-       no_dlbc = false, get_qnn = false;
+       no_dlbc = false, keep_rounded = false, get_qnn = false;
   bool force = false, json = false, quiet = false;
 };
 
@@ -65,6 +65,10 @@ Result<forge::ForgeOptions> make_options(const Arguments& from) {
   if (from.weights) {
     QHX_ASSIGN_OR_RETURN(to.weights, forge::parse_weight_format(*from.weights));
   }
+  if (from.rounding) {
+    QHX_ASSIGN_OR_RETURN(to.rounding, forge::parse_rounding(*from.rounding));
+  }
+  to.keep_rounded = from.keep_rounded;
   if (from.image) {
     QHX_ASSIGN_OR_RETURN(to.image, forge::parse_image_size(*from.image));
   }
@@ -164,6 +168,13 @@ void add_forge_command(CLI::App& program, int& exit_code) {
       "--weights", a.weights,
       "w8 (default: int8, one scale an output channel), f16, or w4 (text decoder and lm-head in "
       "4 bits, groups of 32; the rest as w8)");
+  command->add_option("--rounding", a.rounding,
+                      "How weights become 4-bit integers: compensated (default: the errors of some "
+                      "make up for those of others, measured with --calibrate's pictures and "
+                      "prompts or built-in ones; minutes) or nearest");
+  command->add_flag("--keep-rounded", a.keep_rounded,
+                    "With --rounding compensated: leave the 4-bit weights in the bundle as a file "
+                    "of their own, so that qhx verify can compare with exactly these");
   command->add_option("--image", a.image,
                       "Picture size in pixels: a side, or WIDTHxHEIGHT; multiples of patch x merge "
                       "of the checkpoint (32). Default: 512");
@@ -184,8 +195,9 @@ void add_forge_command(CLI::App& program, int& exit_code) {
                     "library can load, to run the bundle on this PC");
   command->add_option(
       "--calibrate", a.calibrate,
-      "Hexagon targets: folder of your pictures and prompts (.txt) to measure activations on, so "
-      "that 16-bit floats hold them (default: a built-in picture and texts)");
+      "Hexagon targets and 4-bit weights: folder of your pictures and prompts (.txt) to measure "
+      "activations on, so that 16-bit floats hold them and roundings make up for each other "
+      "(default: a built-in picture and texts)");
   command->add_flag("--no-calibrate", a.no_calibrate,
                     "Hexagon targets: do not measure activations; saves minutes");
   command->add_flag("--prove", a.prove,

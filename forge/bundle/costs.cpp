@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "forge/bundle/proof.h"
-#include "forge/ranges/ranges.h"
+#include "forge/ranges/calibration_pass.h"
+#include "forge/rounding/round_model.h"
 
 namespace qhx::forge {
 namespace {
@@ -38,6 +39,10 @@ double Costs::stored_bytes(std::span<const ContextJob> jobs) const {
 
 double Costs::measuring(const CalibrationSet& set) const {
   return calibration_products(config_, set) * kProduct;
+}
+
+double Costs::rounding(const CalibrationSet& set) const {
+  return rounding_products(config_, set) * kProduct;
 }
 
 double Costs::table() const { return table_weights() * kTable; }

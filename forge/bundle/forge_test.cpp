@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "base/mapped_file.h"
 #include "forge/bundle/check.h"
+#include "forge/bundle/rounding.h"
 #include "forge/bundle/test_checkpoint.h"
 #include "manifest/manifest.h"
 
@@ -181,8 +182,30 @@ TEST_F(Bundle, FourBitWeightsTakeHalfTheRoom) {
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_LT(size("llm_shared_64.bin"), text * 3 / 4);
   EXPECT_EQ(size("vis_native_64.bin"), vision) << "keeps int8";
-  const auto record = nlohmann::json::parse(*read_file(options_.output / "forge.json"));
+  auto record = nlohmann::json::parse(*read_file(options_.output / "forge.json"));
   EXPECT_EQ(record["options"]["weights"], "w4");
+  EXPECT_EQ(record["options"]["rounding"], "compensated");
+  EXPECT_FALSE(fs::exists(options_.output / kRoundedFile)) << "only on demand";
+  for (const auto& [tensor, errors] : record["rounding"]["errors"].items())
+    EXPECT_LT(errors["compensated"].get<double>(), errors["nearest"].get<double>()) << tensor;
+  const auto rounded = sha256_hex_of_file(options_.output / "llm_shared_64.bin");
+  options_.rounding = Rounding::kNearest;
+  ASSERT_TRUE(forge_bundle(options_).ok());
+  record = nlohmann::json::parse(*read_file(options_.output / "forge.json"));
+  EXPECT_EQ(record["options"]["rounding"], "nearest");
+  EXPECT_FALSE(record.contains("rounding"));
+  EXPECT_EQ(size("llm_shared_64.bin"), fs::file_size(options_.output / "llm_shared_64.bin"));
+  EXPECT_NE(*sha256_hex_of_file(options_.output / "llm_shared_64.bin"), *rounded);
+}
+
+TEST_F(Bundle, RoundedWeightsAreKeptOnDemand) {
+  make_checkpoint({}, options_.checkpoint);
+  options_.weights = WeightFormat::kW4;
+  options_.keep_rounded = true;
+  const auto report = forge_bundle(options_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(fs::exists(options_.output / kRoundedFile));
+  EXPECT_EQ(report->stages.front().name, "rounding weights");
 }
 
 TEST_F(Bundle, BothTextGraphsShareTheirWeights) {

@@ -81,7 +81,28 @@ Status validate_context(const ForgeOptions& options, const hf::ModelConfig& conf
   return {};
 }
 
+Status validate_calibration(const ForgeOptions& options) {
+  if (options.keep_rounded && !rounds_weights(options)) {
+    return invalid_argument(
+        "--keep-rounded: is for --weights w4 with --rounding compensated; other weights follow "
+        "from "
+        "the checkpoint alone");
+  }
+  if (options.calibrate.empty() || rounds_weights(options)) return {};
+  if (options.target.activation != QNN_DATATYPE_FLOAT_16)
+    return invalid_argument("--calibrate: activations of target " + options.target.name +
+                            " are 32-bit floats, which need no measuring, and " +
+                            std::string(name(options.weights)) +
+                            " weights no compensating; leave it out");
+  if (!options.measure) return invalid_argument("--calibrate and --no-calibrate: give one of them");
+  return {};
+}
+
 }  // namespace
+
+bool rounds_weights(const ForgeOptions& options) {
+  return options.weights == WeightFormat::kW4 && options.rounding == Rounding::kCompensated;
+}
 
 Result<Target> parse_target(std::string_view name) {
   if (name == "cpu") return Target{.name = "cpu"};
@@ -101,6 +122,17 @@ Result<WeightFormat> parse_weight_format(std::string_view text) {
   const auto format = quant::parse_format(text);
   if (format && *format != WeightFormat::kF32) return *format;
   return invalid_argument("--weights " + std::string(text) + ": expected f16, w8 or w4");
+}
+
+std::string_view name(Rounding rounding) {
+  return rounding == Rounding::kNearest ? "nearest" : "compensated";
+}
+
+Result<Rounding> parse_rounding(std::string_view text) {
+  for (const Rounding rounding : {Rounding::kNearest, Rounding::kCompensated}) {
+    if (text == name(rounding)) return rounding;
+  }
+  return invalid_argument("--rounding " + std::string(text) + ": expected nearest or compensated");
 }
 
 Result<ImageSize> parse_image_size(std::string_view text) {
@@ -146,11 +178,7 @@ std::string to_string(ImageSize size) {
 Status validate(const ForgeOptions& options, const hf::ModelConfig& config) {
   if (options.pictures && !options.prefill)
     return invalid_argument("--prefill 0: pictures need a prefill graph; add --text-only");
-  if (!options.calibrate.empty() && options.target.activation != QNN_DATATYPE_FLOAT_16)
-    return invalid_argument("--calibrate: activations of target " + options.target.name +
-                            " are 32-bit floats, which need no measuring; leave it out");
-  if (!options.calibrate.empty() && !options.measure)
-    return invalid_argument("--calibrate and --no-calibrate: give one of them");
+  QHX_RETURN_IF_ERROR(validate_calibration(options));
   if (!options.target.htp.dlbc && !options.target.device())
     return invalid_argument("--no-dlbc: is for Hexagon targets");
   if (options.prove && !options.target.device())

@@ -31,6 +31,15 @@ Result<Target> parse_target(std::string_view name);
 
 Result<WeightFormat> parse_weight_format(std::string_view text);
 
+// How weights become 4-bit integers.
+enum class Rounding {
+  kNearest,
+  kCompensated,  // the errors of some make up for those of others, measured on a calibration set
+};
+// "nearest", "compensated".
+std::string_view name(Rounding rounding);
+Result<Rounding> parse_rounding(std::string_view text);
+
 // Size of the pictures that the vision graph takes, in pixels.
 struct ImageSize {
   std::uint32_t width = 512, height = 512;
@@ -53,6 +62,8 @@ struct ForgeOptions {
   std::filesystem::path output;      // folder to make
   Target target;
   WeightFormat weights = WeightFormat::kW8;
+  Rounding rounding = Rounding::kCompensated;  // of 4-bit weights
+  bool keep_rounded = false;  // leave what it came to in the bundle, for `qhx verify`
   ImageSize image;
   // Rows of the KV cache and of one prefill call, both rising. Each context has a decode graph, and
   // a prefill graph for each length of call.
@@ -62,9 +73,9 @@ struct ForgeOptions {
   bool pictures = true;         // a vision encoder, and a manifest for pictures and text
   bool emulation_twin = false;  // also files that the emulation on a PC can load
   FileNames files;
-  // Targets with 16-bit activations: measure them first, on the pictures and prompts of this folder
-  // and what it lacks from the built-in set.
-  bool measure = true;
+  bool measure = true;  // targets with 16-bit activations: measure them first
+  // Folder of the pictures and prompts that activations are measured on, and errors of weights
+  // compensated; what it lacks comes from the built-in set.
   std::filesystem::path calibrate;
   std::string name;            // of the model; empty: derived from its size
   bool force = false;          // replace a bundle that is there
@@ -84,6 +95,9 @@ struct ForgeOptions {
 
 // Context rows that must be left for text next to one picture.
 inline constexpr std::uint32_t kTextRows = 32;
+
+// Whether weights are rounded by what their inputs are, before graphs are built.
+bool rounds_weights(const ForgeOptions& options);
 
 // Everything that can be said against the options once the checkpoint's configuration is known.
 Status validate(const ForgeOptions& options, const hf::ModelConfig& config);

@@ -131,6 +131,17 @@ TEST(Options, MeasuringIsFor16BitActivations) {
   EXPECT_TRUE(validate(options, config).ok());
   options.measure = false;
   EXPECT_THAT(validate(options, config).message(), HasSubstr("--no-calibrate"));
+  options.weights = WeightFormat::kW4;
+  EXPECT_TRUE(validate(options, config).ok()) << "weights are still rounded by it";
+  options.target = *parse_target("cpu");
+  EXPECT_TRUE(validate(options, config).ok()) << validate(options, config);
+  options.rounding = Rounding::kNearest;
+  EXPECT_THAT(validate(options, config).message(), HasSubstr("--calibrate"));
+  options.calibrate.clear();
+  options.keep_rounded = true;
+  EXPECT_THAT(validate(options, config).message(), HasSubstr("--keep-rounded"));
+  EXPECT_EQ(parse_rounding("compensated").value(), Rounding::kCompensated);
+  EXPECT_THAT(parse_rounding("up").status().message(), HasSubstr("expected nearest or comp"));
 }
 
 TEST(Validate, ATextBundleNeedsNoRoomForAPicture) {

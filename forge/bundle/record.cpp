@@ -23,6 +23,8 @@ nlohmann::ordered_json describe_options(const ForgeOptions& options, const std::
   return {{"target", options.target.name},
           {"soc_model", options.target.soc_model},
           {"weights", name(options.weights)},
+          {"rounding", rounds_weights(options) ? name(options.rounding) : name(Rounding::kNearest)},
+          {"keep_rounded", options.keep_rounded},
           {"image", {options.image.width, options.image.height}},
           {"ctx", options.context_rows},
           {"prefill", prefill_rows(options)},
@@ -73,6 +75,7 @@ std::string print_record(const ForgeOptions& options, const std::string& model,
   json["seconds"] = tenths(total);
   json["peak_resident_bytes"] = record.peak_resident_bytes;
   if (!record.proofs.is_null()) json["proofs"] = record.proofs;
+  if (!record.rounding.is_null()) json["rounding"] = record.rounding;
   if (!record.activations.is_null()) json["activations"] = record.activations;
   return json.dump(2) + "\n";
 }
