@@ -36,7 +36,8 @@ constexpr const char* kFooter =
 // What is not given stays as the preset, or without one the default, has it.
 struct Arguments {
   std::string checkpoint, output, name, calibrate, qnn_library, system_library;
-  std::optional<std::string> preset, target, weights, rounding, image, context_rows, prefill_rows;
+  std::optional<std::string> preset, target, weights, rounding, budget, image, context_rows,
+      prefill_rows;
   double memory_gb = 16;
   std::uint32_t finalize_timeout = 0;
   int threads = 0;
@@ -51,6 +52,23 @@ std::string preset_help() {
   return text;
 }
 
+Status set_weights(const Arguments& from, forge::ForgeOptions& to) {
+  const bool automatic = from.weights == "auto";
+  if (automatic != from.budget.has_value())
+    return invalid_argument("--weights auto and --budget: each needs the other");
+  if (automatic) {
+    to.weights = forge::WeightFormat::kW4;
+    QHX_ASSIGN_OR_RETURN(to.budget, forge::parse_budget(*from.budget));
+  } else if (from.weights) {
+    QHX_ASSIGN_OR_RETURN(to.weights, forge::parse_weight_format(*from.weights));
+  }
+  if (from.rounding) {
+    QHX_ASSIGN_OR_RETURN(to.rounding, forge::parse_rounding(*from.rounding));
+  }
+  to.keep_rounded = from.keep_rounded;
+  return {};
+}
+
 Result<forge::ForgeOptions> make_options(const Arguments& from) {
   forge::ForgeOptions to;
   if (from.checkpoint.empty()) return invalid_argument("checkpoint: no folder given");
@@ -62,13 +80,7 @@ Result<forge::ForgeOptions> make_options(const Arguments& from) {
   if (from.target) {
     QHX_ASSIGN_OR_RETURN(to.target, forge::parse_target(*from.target));
   }
-  if (from.weights) {
-    QHX_ASSIGN_OR_RETURN(to.weights, forge::parse_weight_format(*from.weights));
-  }
-  if (from.rounding) {
-    QHX_ASSIGN_OR_RETURN(to.rounding, forge::parse_rounding(*from.rounding));
-  }
-  to.keep_rounded = from.keep_rounded;
+  QHX_RETURN_IF_ERROR(set_weights(from, to));
   if (from.image) {
     QHX_ASSIGN_OR_RETURN(to.image, forge::parse_image_size(*from.image));
   }
@@ -166,8 +178,11 @@ void add_forge_command(CLI::App& program, int& exit_code) {
       "v75 (SM8650), v79 (SM8750), v81 (SM8850)");
   command->add_option(
       "--weights", a.weights,
-      "w8 (default: int8, one scale an output channel), f16, or w4 (text decoder and lm-head in "
-      "4 bits, groups of 32; the rest as w8)");
+      "w8 (default: int8, one scale an output channel), f16, w4 (text decoder and lm-head in "
+      "4 bits, groups of 32; the rest as w8), or auto with --budget");
+  command->add_option("--budget", a.budget,
+                      "With --weights auto: room for the weights of text decoder and lm-head, like "
+                      "1.2GB or 5.0bits (a weight); those whose 4-bit errors are worst have int8");
   command->add_option("--rounding", a.rounding,
                       "How weights become 4-bit integers: compensated (default: the errors of some "
                       "make up for those of others, measured with --calibrate's pictures and "

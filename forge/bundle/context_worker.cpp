@@ -24,14 +24,23 @@ struct Job {
 
 // All but paths, which are bytes and not text: they are arguments of their own.
 std::string print_job(const ContextJob& job, const ForgeOptions& options, const ScalePlan& scales) {
-  return json{{"kind", static_cast<int>(job.kind)},   {"name", job.file},
-              {"share_weights", job.share_weights},   {"target", options.target.name},
-              {"weights", name(options.weights)},     {"rounding", name(options.rounding)},
-              {"keep_rounded", options.keep_rounded}, {"image", to_string(options.image)},
-              {"context_rows", options.context_rows}, {"prefill_rows", options.prefill_rows},
-              {"prefill", options.prefill},           {"pictures", options.pictures},
-              {"dlbc", options.target.htp.dlbc},      {"prove", options.prove},
-              {"scales", print_plan(scales)},         {"threads", options.threads}}
+  return json{{"kind", static_cast<int>(job.kind)},
+              {"name", job.file},
+              {"share_weights", job.share_weights},
+              {"target", options.target.name},
+              {"weights", name(options.weights)},
+              {"budget", options.budget ? to_string(*options.budget) : ""},
+              {"rounding", name(options.rounding)},
+              {"keep_rounded", options.keep_rounded},
+              {"image", to_string(options.image)},
+              {"context_rows", options.context_rows},
+              {"prefill_rows", options.prefill_rows},
+              {"prefill", options.prefill},
+              {"pictures", options.pictures},
+              {"dlbc", options.target.htp.dlbc},
+              {"prove", options.prove},
+              {"scales", print_plan(scales)},
+              {"threads", options.threads}}
       .dump();
 }
 
@@ -50,6 +59,9 @@ Result<Job> parse_job(const WorkerArguments& arguments) {
   QHX_ASSIGN_OR_RETURN(job.options.target, parse_target(from.at("target").get<std::string>()));
   QHX_ASSIGN_OR_RETURN(job.options.weights,
                        parse_weight_format(from.at("weights").get<std::string>()));
+  if (const auto budget = from.at("budget").get<std::string>(); !budget.empty()) {
+    QHX_ASSIGN_OR_RETURN(job.options.budget, parse_budget(budget));
+  }
   QHX_ASSIGN_OR_RETURN(job.options.rounding,
                        parse_rounding(from.at("rounding").get<std::string>()));
   job.options.keep_rounded = from.at("keep_rounded").get<bool>();

@@ -26,13 +26,13 @@ constexpr std::chrono::duration<double> kLeastPatience{600.0};
 }  // namespace
 
 double Costs::stored_bytes(std::span<const ContextJob> jobs) const {
+  const WeightFormat most = options_.budget ? WeightFormat::kW8 : options_.weights;
   double stored = 0;
   for (const ContextJob& job : jobs) {
     const bool apart =
         job.kind == ContextKind::kText && options_.target.device() && !job.share_weights;
     const auto copies = apart ? text_spec(options_, config_).graphs.size() : 1;
-    stored +=
-        forge::stored_bytes(job.kind, config_, options_.weights) * static_cast<double>(copies);
+    stored += forge::stored_bytes(job.kind, config_, most) * static_cast<double>(copies);
   }
   return stored;
 }

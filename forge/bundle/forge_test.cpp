@@ -198,6 +198,28 @@ TEST_F(Bundle, FourBitWeightsTakeHalfTheRoom) {
   EXPECT_NE(*sha256_hex_of_file(options_.output / "llm_shared_64.bin"), *rounded);
 }
 
+TEST_F(Bundle, ABudgetMixesFormats) {
+  make_checkpoint({.hidden = 256, .ffn = 512}, options_.checkpoint);
+  options_.weights = WeightFormat::kW4;
+  options_.budget = parse_budget("6bits").value();
+  const auto report = forge_bundle(options_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto record = nlohmann::json::parse(*read_file(options_.output / "forge.json"));
+  EXPECT_EQ(record["options"]["weights"], "auto");
+  EXPECT_LE(record["rounding"]["bits_per_weight"].get<double>(), 6);
+  EXPECT_GT(record["rounding"]["bits_per_weight"].get<double>(), 5.5);
+  std::map<std::string, int> formats;
+  for (const auto& [tensor, format] : record["rounding"]["formats"].items())
+    ++formats[format.get<std::string>()];
+  EXPECT_THAT(formats, ::testing::UnorderedElementsAre(::testing::Key("w4"), ::testing::Key("w8")));
+  const double files = static_cast<double>(fs::file_size(options_.output / "llm_shared_64.bin") +
+                                           fs::file_size(options_.output / "lmhead_wqo.bin"));
+  EXPECT_NEAR(files, record["rounding"]["text_bytes"].get<double>(), 0.2 * files);
+  options_.force = true;
+  options_.budget = WeightBudget{.bytes = 1000};
+  EXPECT_THAT(forge_bundle(options_).status().message(), HasSubstr("--budget: allows"));
+}
+
 TEST_F(Bundle, RoundedWeightsAreKeptOnDemand) {
   make_checkpoint({}, options_.checkpoint);
   options_.weights = WeightFormat::kW4;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 
 namespace qhx::forge {
 namespace {
@@ -82,6 +83,8 @@ Status validate_context(const ForgeOptions& options, const hf::ModelConfig& conf
 }
 
 Status validate_calibration(const ForgeOptions& options) {
+  if (options.budget && !rounds_weights(options))
+    return invalid_argument("--weights auto: goes with --rounding compensated, which measures");
   if (options.keep_rounded && !rounds_weights(options)) {
     return invalid_argument(
         "--keep-rounded: is for --weights w4 with --rounding compensated; other weights follow "
@@ -121,7 +124,7 @@ Result<Target> parse_target(std::string_view name) {
 Result<WeightFormat> parse_weight_format(std::string_view text) {
   const auto format = quant::parse_format(text);
   if (format && *format != WeightFormat::kF32) return *format;
-  return invalid_argument("--weights " + std::string(text) + ": expected f16, w8 or w4");
+  return invalid_argument("--weights " + std::string(text) + ": expected f16, w8, w4 or auto");
 }
 
 std::string_view name(Rounding rounding) {
@@ -133,6 +136,33 @@ Result<Rounding> parse_rounding(std::string_view text) {
     if (text == name(rounding)) return rounding;
   }
   return invalid_argument("--rounding " + std::string(text) + ": expected nearest or compensated");
+}
+
+Result<WeightBudget> parse_budget(std::string_view text) {
+  constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"GB", 1e9}, {"MB", 1e6}, {"B", 1}, {"bits", 0}};
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  for (const auto& [name, bytes] : kUnits) {
+    if (error != std::errc() || unit != name || !(number > 0) || !std::isfinite(number)) continue;
+    return bytes == 0 ? WeightBudget{.bytes = 0, .bits = number}
+                      : WeightBudget{.bytes = number * bytes, .bits = 0};
+  }
+  return invalid_argument("--budget " + std::string(text) +
+                          ": expected bytes of the text weights like 1.2GB or 800MB, or bits a "
+                          "weight like 5.0bits");
+}
+
+std::string to_string(const WeightBudget& budget) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.17g%s", budget.bits > 0 ? budget.bits : budget.bytes,
+                budget.bits > 0 ? "bits" : "B");
+  return text;
+}
+
+std::string_view weights_name(const ForgeOptions& options) {
+  return options.budget ? "auto" : name(options.weights);
 }
 
 Result<ImageSize> parse_image_size(std::string_view text) {

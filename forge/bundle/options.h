@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,16 @@ enum class Rounding {
 std::string_view name(Rounding rounding);
 Result<Rounding> parse_rounding(std::string_view text);
 
+// Room for the weights of the text decoder and the lm-head together; one of the two.
+struct WeightBudget {
+  double bytes = 0;
+  double bits = 0;  // a weight
+  bool operator==(const WeightBudget&) const = default;
+};
+// "1.2GB", "800MB" (powers of ten) or "5.0bits".
+Result<WeightBudget> parse_budget(std::string_view text);
+std::string to_string(const WeightBudget& budget);  // "5bits", "1200000000B"
+
 // Size of the pictures that the vision graph takes, in pixels.
 struct ImageSize {
   std::uint32_t width = 512, height = 512;
@@ -63,6 +74,8 @@ struct ForgeOptions {
   Target target;
   WeightFormat weights = WeightFormat::kW8;
   Rounding rounding = Rounding::kCompensated;  // of 4-bit weights
+  // With 4-bit weights: some have int8 instead, as far as there is room, chosen by their errors.
+  std::optional<WeightBudget> budget;
   bool keep_rounded = false;  // leave what it came to in the bundle, for `qhx verify`
   ImageSize image;
   // Rows of the KV cache and of one prefill call, both rising. Each context has a decode graph, and
@@ -96,6 +109,8 @@ struct ForgeOptions {
 // Context rows that must be left for text next to one picture.
 inline constexpr std::uint32_t kTextRows = 32;
 
+// "f16", "w8", "w4", or "auto" with a budget.
+std::string_view weights_name(const ForgeOptions& options);
 // Whether weights are rounded by what their inputs are, before graphs are built.
 bool rounds_weights(const ForgeOptions& options);
 

@@ -22,7 +22,8 @@ nlohmann::ordered_json describe_library(const qnn::BackendLibrary& library) {
 nlohmann::ordered_json describe_options(const ForgeOptions& options, const std::string& model) {
   return {{"target", options.target.name},
           {"soc_model", options.target.soc_model},
-          {"weights", name(options.weights)},
+          {"weights", weights_name(options)},
+          {"budget", options.budget ? to_string(*options.budget) : ""},
           {"rounding", rounds_weights(options) ? name(options.rounding) : name(Rounding::kNearest)},
           {"keep_rounded", options.keep_rounded},
           {"image", {options.image.width, options.image.height}},

@@ -28,4 +28,7 @@ Result<nlohmann::ordered_json> round_weights(const ForgeOptions& options,
 // How the graphs' weights are stored, with what round_weights() left in `folder`.
 Result<WeightPlan> weight_plan(const ForgeOptions& options, const std::filesystem::path& folder);
 
+// The formats that such a record has for a budget. kCorrupt for what is none.
+Result<WeightPlan> parse_formats(const nlohmann::ordered_json& record);
+
 }  // namespace qhx::forge

@@ -46,6 +46,8 @@ class WeightPlan {
   void use(std::shared_ptr<const RoundedWeights> rounded) { rounded_ = std::move(rounded); }
 
   WeightFormat usual() const { return usual_; }
+  // Whether tensors have formats of their own.
+  bool mixed() const { return !own_.empty(); }
   // Null: round it to the nearest.
   const RoundedWeights* rounded(std::string_view tensor) const;
   // Of a matrix [out, in].

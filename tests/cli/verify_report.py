@@ -92,6 +92,8 @@ def proofs(v: Verifier):
     kinds = {"f16": (["--weights", "f16"], VISION, ["fp32 weights"], 0.99999),
              "w8": (["--weights", "w8"], VISION, ["the same w8 weights, dequantized", "fp32 weights"], 0.9999),
              "w4": (["--weights", "w4", "--keep-rounded"], VISION, ["the same w4 weights, dequantized", "fp32 weights"], 0.9999),
+             "auto": (["--weights", "auto", "--budget", "6bits", "--keep-rounded"], VISION,
+                      ["the same auto weights, dequantized", "fp32 weights"], 0.9999),
              "text": (["--weights", "f16", "--text-only"], [], ["fp32 weights"], 0.99999)}
     for name, (options, vision, judges, least) in kinds.items():
         bundle = v.forge(name, v.a, *options)

@@ -56,6 +56,7 @@ Status add_rounded(const fs::path& folder, bool compensated, reference::WeightPl
 Result<reference::WeightPlan> weight_plan(const Bundle& bundle, const std::string& given) {
   std::string word = given;
   bool compensated = false;
+  nlohmann::ordered_json rounding;
   if (word.empty()) {
     const fs::path file = bundle.folder / "forge.json";
     auto text = read_file(file);
@@ -64,12 +65,20 @@ Result<reference::WeightPlan> weight_plan(const Bundle& bundle, const std::strin
                        ": cannot be read, so the weights' format is unknown: give --weights");
     }
     try {
-      const nlohmann::json options = nlohmann::json::parse(*text).at("options");
+      const auto record = nlohmann::ordered_json::parse(*text);
+      const nlohmann::ordered_json& options = record.at("options");
+      rounding = record.value("rounding", nlohmann::ordered_json());
       word = options.at("weights").get<std::string>();
       compensated = options.value("rounding", "nearest") == "compensated";
     } catch (const nlohmann::json::exception& error) {
       return corrupt(file.string() + ": options.weights: " + error.what());
     }
+  }
+  if (word == "auto") {
+    auto plan = forge::parse_formats(rounding);
+    if (!plan.ok()) return plan.status().with_context("forge.json");
+    QHX_RETURN_IF_ERROR(add_rounded(bundle.folder, compensated, *plan));
+    return plan;
   }
   const auto format = quant::parse_format(word);
   if (format && *format != reference::WeightFormat::kF32) {
@@ -78,7 +87,7 @@ Result<reference::WeightPlan> weight_plan(const Bundle& bundle, const std::strin
       QHX_RETURN_IF_ERROR(add_rounded(bundle.folder, compensated, plan));
     return plan;
   }
-  const std::string why = "\"" + word + "\": the reference knows f16, w8 and w4";
+  const std::string why = "\"" + word + "\": the reference knows f16, w8, w4 and auto";
   if (!given.empty()) return invalid_argument("--weights " + why);
   return unsupported("forge.json: options.weights " + why);
 }

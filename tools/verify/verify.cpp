@@ -34,10 +34,11 @@ std::vector<Rung> rungs(const Bundle& bundle, const reference::WeightPlan& plan)
     const double least = bundle.for_cpu() ? kCpuF16 : kDeviceF16;
     return {{"fp32 weights", WeightFormat::kF32, {least, least, true}}};
   }
-  return {{"the same " + std::string(name(format)) + " weights, dequantized",
-           plan,
-           {kSameIntegers, kSameIntegers, true}},
-          {"fp32 weights", WeightFormat::kF32, {kW8Vision, std::nullopt, false}}};
+  return {
+      {"the same " + std::string(plan.mixed() ? "auto" : name(format)) + " weights, dequantized",
+       plan,
+       {kSameIntegers, kSameIntegers, true}},
+      {"fp32 weights", WeightFormat::kF32, {kW8Vision, std::nullopt, false}}};
 }
 
 struct Loaded {
