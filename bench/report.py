@@ -52,7 +52,9 @@ def weights_of(bundle, role):
     """Bytes of a context binary, and how many weights they are."""
     manifest = json.loads(next(bundle.glob("*-text-*.json")).read_text())
     size = (bundle / manifest["artifacts"]["contexts"][role]["bin"]).stat().st_size
-    each = {"f16": 2, "w8": 1, "w4": 0.5}[json.loads((bundle / "forge.json").read_text())["options"]["weights"]]
+    forge = json.loads((bundle / "forge.json").read_text())
+    # Of "auto", which mixes formats, the average.
+    each = {"f16": 2, "w8": 1, "w4": 4.5 / 8}.get(forge["options"]["weights"]) or forge["rounding"]["bits_per_weight"] / 8
     return size, size / each
 
 

@@ -15,6 +15,7 @@ import concurrent.futures
 import json
 import os
 import random
+import re
 import sys
 import tempfile
 
@@ -79,7 +80,8 @@ def compare(reference, score, points, size):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--build", default="build")
-    p.add_argument("--weights", default="w8", choices=["f16", "w8", "w4"])
+    p.add_argument("--weights", default="w8", choices=["f16", "w8", "w4", "auto"])
+    p.add_argument("--forge", default="", help="more options of qhx forge, like --forge='--rounding nearest'")
     p.add_argument("--scenes", type=int, default=110)
     p.add_argument("--size", type=int, default=512)
     p.add_argument("--samples", action="store_true")
@@ -96,8 +98,9 @@ def main():
         fallen = compare(a.reference, a.score, a.points, a.size)
         sys.exit(f"fell by more than {a.points} points: {fallen}" if fallen else 0)
 
-    bundle = qhx.Bundle(a.build, os.path.join(a.build, f"demo-bundle-{a.weights}-{a.size}"), threads=1)
-    bundle.forge(a.weights, a.size)
+    folder = "-".join(["demo-bundle", a.weights, str(a.size), *re.findall(r"[\w.]+", a.forge)])
+    bundle = qhx.Bundle(a.build, os.path.join(a.build, folder), threads=1)
+    bundle.forge(a.weights, a.size, more=a.forge.split())
     with tempfile.TemporaryDirectory() as folder:
         rows = list(sample_questions() if a.samples else chat_questions() if a.chats
                     else scene_questions(a.scenes, a.size, folder))

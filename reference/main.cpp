@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/npy.h"
+#include "forge/quant/rounded_weights.h"
 #include "reference/forward.h"
 #include "vision/image.h"
 #include "vision/positions.h"
@@ -30,6 +31,8 @@ struct Options {
   fs::path dump;
   bool detail = false;
   WeightFormat format = WeightFormat::kF32;
+  fs::path rounded;
+  WeightPlan plan;  // of the two
 };
 
 // Writes arrays into a folder, or nowhere if it is empty. The first error is kept.
@@ -123,7 +126,7 @@ Result<Picture> run_picture(const Options& options, const hf::ModelConfig& confi
            std::span<const std::uint8_t>(image.rgb));
   dump.put("patches", input.patches);
   QHX_ASSIGN_OR_RETURN(const VisionModel model,
-                       VisionModel::load(config, checkpoint, options.format));
+                       VisionModel::load(config, checkpoint, options.plan));
   picture.output = model.run(input.patches, input.grid, pool, observer);
   dump.put("vision_in", picture.output.vision_in);
   dump.put("image_embeds", picture.output.image_embeds);
@@ -155,7 +158,12 @@ Result<std::vector<std::int32_t>> generate(const TextModel& model, const TextInp
   return tokens;
 }
 
-Status run(const Options& options) {
+Status run(Options options) {
+  options.plan = options.format;
+  if (!options.rounded.empty()) {
+    QHX_ASSIGN_OR_RETURN(auto rounded, quant::RoundedWeights::open(options.rounded));
+    options.plan.use(std::move(rounded));
+  }
   ThreadPool pool(options.threads);
   Dump dump(options.dump);
   Observer observer;
@@ -178,7 +186,7 @@ Status run(const Options& options) {
   dump.put("position_ids", DType::kI32, {3, ids.size()},
            std::span<const std::int32_t>(positions.ids));
   dump.put("input_ids", DType::kI32, {ids.size()}, std::span<const std::int32_t>(ids));
-  QHX_ASSIGN_OR_RETURN(const TextModel model, TextModel::load(config, checkpoint, options.format));
+  QHX_ASSIGN_OR_RETURN(const TextModel model, TextModel::load(config, checkpoint, options.plan));
   const TextInput input{ids, positions.ids, positions.delta, picture ? &picture->output : nullptr};
   QHX_ASSIGN_OR_RETURN(const std::vector<std::int32_t> tokens,
                        generate(model, input, options.steps, observer, pool, dump));
@@ -221,6 +229,10 @@ int main(int argc, char** argv) {
   app.add_option("--weights", options.format,
                  "Round weights as a bundle of this kind holds them: f32, f16, w8 or w4")
       ->transform(CLI::CheckedTransformer(formats));
+  app.add_option(
+      "--rounded", options.rounded,
+      "With --weights w4: file of the 4-bit weights that qhx forge --keep-rounded left in "
+      "the bundle; without, they are rounded to the nearest");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,6 +1,7 @@
 #include "reference/weights.h"
 
 #include "forge/quant/quantize.h"
+#include "forge/quant/rounded_weights.h"
 
 namespace qhx::reference {
 
@@ -29,7 +30,27 @@ Result<Matrix> WeightReader::matrix(const std::string& name) const {
   return result;
 }
 
+namespace {
+
+// A matrix of `from`, which has the shape of the checkpoint's.
+Result<Matrix> dequantized(const quant::RoundedWeights& from, const hf::TensorView& tensor) {
+  Matrix weight(tensor.rows(), tensor.row_size());
+  std::vector<std::int8_t> q(weight.values.size());
+  std::vector<float> scales(q.size() / quant::kGroupSize);
+  QHX_RETURN_IF_ERROR(
+      from.read(tensor.name, {weight.rows, weight.columns, 0, weight.rows}, q, scales));
+  quant::dequantize(q.data(), scales.data(), weight.rows, weight.columns, quant::kGroupSize,
+                    weight.values.data());
+  return weight;
+}
+
+}  // namespace
+
 Result<Matrix> WeightReader::rounded(const std::string& name) const {
+  QHX_ASSIGN_OR_RETURN(const hf::TensorView tensor, checkpoint_->find(name));
+  const quant::RoundedWeights* from = plan_.rounded(name);
+  if (from != nullptr && plan_.of(name, tensor.row_size()) == WeightFormat::kW4)
+    return dequantized(*from, tensor);
   QHX_ASSIGN_OR_RETURN(Matrix weight, matrix(name));
   float* values = weight.values.data();
   switch (plan_.of(name, weight.columns)) {

@@ -36,12 +36,13 @@ constexpr const char* kFooter =
 // What is not given stays as the preset, or without one the default, has it.
 struct Arguments {
   std::string checkpoint, output, name, calibrate, qnn_library, system_library;
-  std::optional<std::string> preset, target, weights, kv, image, context_rows, prefill_rows;
+  std::optional<std::string> preset, target, weights, rounding, budget, kv, image, context_rows,
+      prefill_rows;
   double memory_gb = 16;
   std::uint32_t finalize_timeout = 0;
   int threads = 0;
   bool text_only = false, emulation_twin = false, no_calibrate = false, prove = false,
-       no_dlbc = false, get_qnn = false;
+       no_dlbc = false, keep_rounded = false, get_qnn = false;
   bool force = false, json = false, quiet = false;
 };
 
@@ -49,6 +50,23 @@ std::string preset_help() {
   std::string text = "A published bundle by name; other options change what they say:";
   for (const forge::Preset& preset : forge::presets()) text += std::string(" ") + preset.name;
   return text;
+}
+
+Status set_weights(const Arguments& from, forge::ForgeOptions& to) {
+  const bool automatic = from.weights == "auto";
+  if (automatic != from.budget.has_value())
+    return invalid_argument("--weights auto and --budget: each needs the other");
+  if (automatic) {
+    to.weights = forge::WeightFormat::kW4;
+    QHX_ASSIGN_OR_RETURN(to.budget, forge::parse_budget(*from.budget));
+  } else if (from.weights) {
+    QHX_ASSIGN_OR_RETURN(to.weights, forge::parse_weight_format(*from.weights));
+  }
+  if (from.rounding) {
+    QHX_ASSIGN_OR_RETURN(to.rounding, forge::parse_rounding(*from.rounding));
+  }
+  to.keep_rounded = from.keep_rounded;
+  return {};
 }
 
 Result<forge::ForgeOptions> make_options(const Arguments& from) {
@@ -62,9 +80,7 @@ Result<forge::ForgeOptions> make_options(const Arguments& from) {
   if (from.target) {
     QHX_ASSIGN_OR_RETURN(to.target, forge::parse_target(*from.target));
   }
-  if (from.weights) {
-    QHX_ASSIGN_OR_RETURN(to.weights, forge::parse_weight_format(*from.weights));
-  }
+  QHX_RETURN_IF_ERROR(set_weights(from, to));
   if (from.kv) {
     QHX_ASSIGN_OR_RETURN(to.kv, forge::parse_kv_format(*from.kv));
   }
@@ -165,8 +181,18 @@ void add_forge_command(CLI::App& program, int& exit_code) {
       "v75 (SM8650), v79 (SM8750), v81 (SM8850)");
   command->add_option(
       "--weights", a.weights,
-      "w8 (default: int8, one scale an output channel), f16, or w4 (text decoder and lm-head in "
-      "4 bits, groups of 32; the rest as w8)");
+      "w8 (default: int8, one scale an output channel), f16, w4 (text decoder and lm-head in "
+      "4 bits, groups of 32; the rest as w8), or auto with --budget");
+  command->add_option("--budget", a.budget,
+                      "With --weights auto: room for the weights of text decoder and lm-head, like "
+                      "1.2GB or 5.0bits (a weight); those whose 4-bit errors are worst have int8");
+  command->add_option("--rounding", a.rounding,
+                      "How weights become 4-bit integers: compensated (default: the errors of some "
+                      "make up for those of others, measured with --calibrate's pictures and "
+                      "prompts or built-in ones; minutes) or nearest");
+  command->add_flag("--keep-rounded", a.keep_rounded,
+                    "With --rounding compensated: leave the 4-bit weights in the bundle as a file "
+                    "of their own, so that qhx verify can compare with exactly these");
   command->add_option("--kv", a.kv,
                       "What the KV cache holds: f16 (default), or for cpu int8: half the memory, a "
                       "scale for each token and head");
@@ -190,8 +216,9 @@ void add_forge_command(CLI::App& program, int& exit_code) {
                     "library can load, to run the bundle on this PC");
   command->add_option(
       "--calibrate", a.calibrate,
-      "Hexagon targets: folder of your pictures and prompts (.txt) to measure activations on, so "
-      "that 16-bit floats hold them (default: a built-in picture and texts)");
+      "Hexagon targets and 4-bit weights: folder of your pictures and prompts (.txt) to measure "
+      "activations on, so that 16-bit floats hold them and roundings make up for each other "
+      "(default: a built-in picture and texts)");
   command->add_flag("--no-calibrate", a.no_calibrate,
                     "Hexagon targets: do not measure activations; saves minutes");
   command->add_flag("--prove", a.prove,

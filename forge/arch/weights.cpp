@@ -7,6 +7,7 @@
 
 #include "base/f16.h"
 #include "forge/quant/quantize.h"
+#include "forge/quant/rounded_weights.h"
 
 namespace qhx::forge {
 namespace {
@@ -39,11 +40,13 @@ void scale_by_power(std::span<float> values, int exponent) {
 // matrix; block() is called from many threads on different blocks.
 class MatrixConverter {
  public:
+  // `rounded` may be null; what it has of the matrix is taken as it is.
   MatrixConverter(const hf::TensorView& source, RowRange rows, WeightFormat format, int exponent,
-                  LinearWeight& to)
+                  const quant::RoundedWeights* rounded, LinearWeight& to)
       : source_(source),
         rows_(rows),
         format_(format),
+        rounded_(rounded),
         exponent_(exponent),
         to_(to),
         in_(source.row_size()) {}
@@ -53,6 +56,7 @@ class MatrixConverter {
   void block(std::size_t index) {
     const std::size_t first = index * kBlockRows;
     const std::size_t count = std::min(kBlockRows, rows_.count - first);
+    if (rounded_ != nullptr) return rounded_block(first, count);
     std::vector<float> w(count * in_);
     Status status = hf::read_f32(source_, rows_.first + first, count, w);
     scale_by_power(w, exponent_);
@@ -73,6 +77,19 @@ class MatrixConverter {
   const Status& status() const { return status_; }
 
  private:
+  void rounded_block(std::size_t first, std::size_t count) {
+    std::vector<std::int8_t> q(count * in_);
+    const std::size_t groups = in_ / to_.group;
+    const std::span<float> scales(to_.scales.data() + first * groups, count * groups);
+    Status status =
+        rounded_->read(source_.name, {source_.rows(), in_, rows_.first + first, count}, q, scales);
+    if (!status.ok()) return fail(std::move(status));
+    // Exact, but for scales that become subnormal as 16-bit floats.
+    scale_by_power(scales, exponent_);
+    for (float& scale : scales) scale = scale > 0 ? quant::group_scale(scale) : 0;
+    transpose(q.data(), count, in_, to_.bytes.as<std::int8_t>().data(), rows_.count, first);
+  }
+
   void quantize(std::span<const float> w, std::size_t first, std::size_t count,
                 std::span<std::int8_t> q) {
     if (format_ == WeightFormat::kW8)
@@ -89,6 +106,7 @@ class MatrixConverter {
   const hf::TensorView& source_;
   RowRange rows_;
   WeightFormat format_;
+  const quant::RoundedWeights* rounded_;
   int exponent_;
   LinearWeight& to_;
   std::size_t in_;
@@ -171,12 +189,13 @@ Result<LinearWeight> WeightLoader::matrix(const std::string& name, RowRange rows
   LinearWeight out;
   out.name = part_name(name, rows, tensor);
   out.dims = {1, 1, static_cast<std::uint32_t>(in), static_cast<std::uint32_t>(rows.count)};
-  const bool half = format == WeightFormat::kF16;
+  const bool half = format == WeightFormat::kF16, grouped = format == WeightFormat::kW4;
   out.type = half ? QNN_DATATYPE_FLOAT_16 : QNN_DATATYPE_SFIXED_POINT_8;
   out.bytes = AlignedBuffer(in * rows.count * (half ? 2 : 1));
-  if (format == WeightFormat::kW4) out.group = quant::kGroupSize;
+  if (grouped) out.group = quant::kGroupSize;
   if (!half) out.scales.resize(rows.count * (out.group == 0 ? 1 : in / out.group));
-  MatrixConverter converter(tensor, rows, format, exponent, out);
+  MatrixConverter converter(tensor, rows, format, exponent, grouped ? plan_.rounded(name) : nullptr,
+                            out);
   pool_.run(converter.blocks(), [&](std::size_t i) { converter.block(i); });
   QHX_RETURN_IF_ERROR(converter.status().with_context("tensor " + name));
   checkpoint_.drop_resident(tensor);

@@ -97,6 +97,7 @@ class WeightLoader {
   Result<Norm> norm(const std::string& prefix, int exponent = 0) const;
 
   Qnn_DataType_t activation() const { return activation_; }
+  const WeightPlan& plan() const { return plan_; }
 
  private:
   Result<LinearWeight> matrix(const std::string& name, RowRange rows, int exponent) const;

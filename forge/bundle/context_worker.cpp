@@ -6,6 +6,7 @@
 
 #include "forge/bundle/proof.h"
 #include "forge/bundle/record.h"
+#include "forge/bundle/rounding.h"
 #include "forge/ranges/record.h"
 #include "qnn/backend.h"
 
@@ -23,13 +24,23 @@ struct Job {
 
 // All but paths, which are bytes and not text: they are arguments of their own.
 std::string print_job(const ContextJob& job, const ForgeOptions& options, const ScalePlan& scales) {
-  return json{{"kind", static_cast<int>(job.kind)},   {"name", job.file},
-              {"share_weights", job.share_weights},   {"target", options.target.name},
-              {"weights", name(options.weights)},     {"image", to_string(options.image)},
-              {"context_rows", options.context_rows}, {"prefill_rows", options.prefill_rows},
-              {"prefill", options.prefill},           {"pictures", options.pictures},
-              {"dlbc", options.target.htp.dlbc},      {"prove", options.prove},
-              {"scales", print_plan(scales)},         {"threads", options.threads}}
+  return json{{"kind", static_cast<int>(job.kind)},
+              {"name", job.file},
+              {"share_weights", job.share_weights},
+              {"target", options.target.name},
+              {"weights", name(options.weights)},
+              {"budget", options.budget ? to_string(*options.budget) : ""},
+              {"rounding", name(options.rounding)},
+              {"keep_rounded", options.keep_rounded},
+              {"image", to_string(options.image)},
+              {"context_rows", options.context_rows},
+              {"prefill_rows", options.prefill_rows},
+              {"prefill", options.prefill},
+              {"pictures", options.pictures},
+              {"dlbc", options.target.htp.dlbc},
+              {"prove", options.prove},
+              {"scales", print_plan(scales)},
+              {"threads", options.threads}}
       .dump();
 }
 
@@ -48,6 +59,12 @@ Result<Job> parse_job(const WorkerArguments& arguments) {
   QHX_ASSIGN_OR_RETURN(job.options.target, parse_target(from.at("target").get<std::string>()));
   QHX_ASSIGN_OR_RETURN(job.options.weights,
                        parse_weight_format(from.at("weights").get<std::string>()));
+  if (const auto budget = from.at("budget").get<std::string>(); !budget.empty()) {
+    QHX_ASSIGN_OR_RETURN(job.options.budget, parse_budget(budget));
+  }
+  QHX_ASSIGN_OR_RETURN(job.options.rounding,
+                       parse_rounding(from.at("rounding").get<std::string>()));
+  job.options.keep_rounded = from.at("keep_rounded").get<bool>();
   QHX_ASSIGN_OR_RETURN(job.options.image, parse_image_size(from.at("image").get<std::string>()));
   job.options.context_rows = from.at("context_rows").get<std::vector<std::uint32_t>>();
   job.options.prefill_rows = from.at("prefill_rows").get<std::vector<std::uint32_t>>();
@@ -87,15 +104,16 @@ Status do_job(const Job& job) {
   const ForgeOptions& options = job.options;
   QHX_ASSIGN_OR_RETURN(const hf::ModelConfig config, hf::load_config(options.checkpoint));
   QHX_ASSIGN_OR_RETURN(const hf::Checkpoint checkpoint, hf::Checkpoint::open(options.checkpoint));
+  QHX_ASSIGN_OR_RETURN(const WeightPlan plan, weight_plan(options, job.file.parent_path()));
   ThreadPool pool(options.threads);
   Trials trials;
   if (options.prove) {
-    const WeightLoader weights(checkpoint, options.weights, options.target.activation, pool,
+    const WeightLoader weights(checkpoint, plan, options.target.activation, pool,
                                [](std::size_t) { return Status(); });
     QHX_ASSIGN_OR_RETURN(trials,
                          judge(job.context, {options, config, weights, job.scales}, checkpoint));
   }
-  const WeightLoader weights(checkpoint, options.weights, options.target.activation, pool,
+  const WeightLoader weights(checkpoint, plan, options.target.activation, pool,
                              [](std::size_t elements) {
                                report({.amount = static_cast<double>(elements), .error = {}});
                                return Status();

@@ -117,7 +117,8 @@ Status write_context(const ContextJob& job, const GraphSource& source,
   const auto info = qnn::read_binary_info(system, binary.bytes());
   if (!info.ok()) return info.status().with_context(job.file);
   QHX_RETURN_IF_ERROR(
-      check_preparation(job, source.options, source.config, *info).with_context(job.file));
+      check_preparation(job, source.options, source.config, source.weights.plan(), *info)
+          .with_context(job.file));
   return write_file(file, binary.bytes());
 }
 

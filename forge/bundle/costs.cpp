@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "forge/bundle/proof.h"
-#include "forge/ranges/ranges.h"
+#include "forge/ranges/calibration_pass.h"
+#include "forge/rounding/round_model.h"
 
 namespace qhx::forge {
 namespace {
@@ -25,19 +26,23 @@ constexpr std::chrono::duration<double> kLeastPatience{600.0};
 }  // namespace
 
 double Costs::stored_bytes(std::span<const ContextJob> jobs) const {
+  const WeightFormat most = options_.budget ? WeightFormat::kW8 : options_.weights;
   double stored = 0;
   for (const ContextJob& job : jobs) {
     const bool apart =
         job.kind == ContextKind::kText && options_.target.device() && !job.share_weights;
     const auto copies = apart ? text_spec(options_, config_).graphs.size() : 1;
-    stored +=
-        forge::stored_bytes(job.kind, config_, options_.weights) * static_cast<double>(copies);
+    stored += forge::stored_bytes(job.kind, config_, most) * static_cast<double>(copies);
   }
   return stored;
 }
 
 double Costs::measuring(const CalibrationSet& set) const {
   return calibration_products(config_, set) * kProduct;
+}
+
+double Costs::rounding(const CalibrationSet& set) const {
+  return rounding_products(config_, set) * kProduct;
 }
 
 double Costs::table() const { return table_weights() * kTable; }

@@ -25,6 +25,7 @@ class Costs {
   double stored_bytes(std::span<const ContextJob> jobs) const;
 
   double measuring(const CalibrationSet& set) const;
+  double rounding(const CalibrationSet& set) const;
   double table() const;
   // After the conversion of a context's weights: finalizing and writing, with options.prove also
   // running its graphs.

@@ -16,6 +16,7 @@
 #include "forge/bundle/output_folder.h"
 #include "forge/bundle/proof.h"
 #include "forge/bundle/record.h"
+#include "forge/bundle/rounding.h"
 #include "forge/bundle/scales.h"
 #include "forge/bundle/special_tokens.h"
 #include "forge/bundle/tables.h"
@@ -62,6 +63,7 @@ class Forge {
     plan_work();
     QHX_ASSIGN_OR_RETURN(OutputFolder folder, open_output());
     QHX_RETURN_IF_ERROR(choose_scales(folder.path()));
+    QHX_RETURN_IF_ERROR(round_weights(folder.path()));
     QHX_RETURN_IF_ERROR(write_tables(folder.path()));
     QHX_RETURN_IF_ERROR(write_graphs(folder.path()));
     QHX_RETURN_IF_ERROR(write_checksums(folder.path()));
@@ -80,7 +82,7 @@ class Forge {
     names_.emplace(facts_.model, options_);
     jobs_ = context_jobs(options_, *names_);
     QHX_RETURN_IF_ERROR(read_tokenizer());
-    if (measures_activations(options_) && options_.measure) {
+    if ((measures_activations(options_) && options_.measure) || rounds_weights(options_)) {
       QHX_ASSIGN_OR_RETURN(calibration_,
                            calibration_set(options_, config_, tokenizer_, facts_.chat));
     }
@@ -132,6 +134,7 @@ class Forge {
     inputs_ = input_files(options_.checkpoint);
     if (measures_activations(options_))
       work_.plan("activation ranges", costs_->measuring(calibration_));
+    if (rounds_weights(options_)) work_.plan("rounding weights", costs_->rounding(calibration_));
     work_.plan("tables", costs_->table());
     for (const ContextJob& job : jobs_)
       work_.plan(job.stage, costs_->weights(job) + costs_->finishing(job));
@@ -152,6 +155,22 @@ class Forge {
                       return work_.advance((fraction - std::exchange(told, fraction)) * cost);
                     }));
     record_.activations = scales_.record;
+    return {};
+  }
+
+  Status round_weights(const fs::path& folder) {
+    if (rounds_weights(options_)) {
+      QHX_RETURN_IF_ERROR(work_.begin_next());
+      const double cost = costs_->rounding(calibration_);
+      double told = 0;
+      QHX_ASSIGN_OR_RETURN(
+          record_.rounding,
+          forge::round_weights(
+              options_, config_, *checkpoint_, calibration_, folder, pool_, [&](double fraction) {
+                return work_.advance((fraction - std::exchange(told, fraction)) * cost);
+              }));
+    }
+    QHX_ASSIGN_OR_RETURN(plan_, weight_plan(options_, folder));
     return {};
   }
 
@@ -191,7 +210,7 @@ class Forge {
                                                                      .kernel_target = {}}));
     }
     const WeightLoader weights(
-        *checkpoint_, options_.weights, options_.target.activation, pool_,
+        *checkpoint_, plan_, options_.target.activation, pool_,
         [this](std::size_t elements) { return work_.advance(static_cast<double>(elements)); });
     const GraphSource source{options_, config_, weights, scales_.plan};
     QHX_ASSIGN_OR_RETURN(std::vector<qnn::Graph> graphs, build_graphs(job, source, backend_));
@@ -299,6 +318,7 @@ class Forge {
   std::vector<ContextJob> jobs_;
   CalibrationSet calibration_;
   ActivationScales scales_;
+  WeightPlan plan_;
   std::optional<Costs> costs_;
   std::optional<hf::Checkpoint> checkpoint_;
   std::vector<fs::path> inputs_;

@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "base/mapped_file.h"
 #include "forge/bundle/check.h"
+#include "forge/bundle/rounding.h"
 #include "forge/bundle/test_checkpoint.h"
 #include "manifest/manifest.h"
 #include "qnn/binary_info.h"
@@ -183,8 +184,52 @@ TEST_F(Bundle, FourBitWeightsTakeHalfTheRoom) {
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_LT(size("llm_shared_64.bin"), text * 3 / 4);
   EXPECT_EQ(size("vis_native_64.bin"), vision) << "keeps int8";
-  const auto record = nlohmann::json::parse(*read_file(options_.output / "forge.json"));
+  auto record = nlohmann::json::parse(*read_file(options_.output / "forge.json"));
   EXPECT_EQ(record["options"]["weights"], "w4");
+  EXPECT_EQ(record["options"]["rounding"], "compensated");
+  EXPECT_FALSE(fs::exists(options_.output / kRoundedFile)) << "only on demand";
+  for (const auto& [tensor, errors] : record["rounding"]["errors"].items())
+    EXPECT_LT(errors["compensated"].get<double>(), errors["nearest"].get<double>()) << tensor;
+  const auto rounded = sha256_hex_of_file(options_.output / "llm_shared_64.bin");
+  options_.rounding = Rounding::kNearest;
+  ASSERT_TRUE(forge_bundle(options_).ok());
+  record = nlohmann::json::parse(*read_file(options_.output / "forge.json"));
+  EXPECT_EQ(record["options"]["rounding"], "nearest");
+  EXPECT_FALSE(record.contains("rounding"));
+  EXPECT_EQ(size("llm_shared_64.bin"), fs::file_size(options_.output / "llm_shared_64.bin"));
+  EXPECT_NE(*sha256_hex_of_file(options_.output / "llm_shared_64.bin"), *rounded);
+}
+
+TEST_F(Bundle, ABudgetMixesFormats) {
+  make_checkpoint({.hidden = 256, .ffn = 512}, options_.checkpoint);
+  options_.weights = WeightFormat::kW4;
+  options_.budget = parse_budget("6bits").value();
+  const auto report = forge_bundle(options_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto record = nlohmann::json::parse(*read_file(options_.output / "forge.json"));
+  EXPECT_EQ(record["options"]["weights"], "auto");
+  EXPECT_LE(record["rounding"]["bits_per_weight"].get<double>(), 6);
+  EXPECT_GT(record["rounding"]["bits_per_weight"].get<double>(), 5.5);
+  std::map<std::string, int> formats;
+  for (const auto& [tensor, format] : record["rounding"]["formats"].items())
+    ++formats[format.get<std::string>()];
+  EXPECT_THAT(formats, ::testing::UnorderedElementsAre(::testing::Key("w4"), ::testing::Key("w8")));
+  const double files = static_cast<double>(fs::file_size(options_.output / "llm_shared_64.bin") +
+                                           fs::file_size(options_.output / "lmhead_wqo.bin"));
+  EXPECT_NEAR(files, record["rounding"]["text_bytes"].get<double>(), 0.2 * files);
+  options_.force = true;
+  options_.budget = WeightBudget{.bytes = 1000};
+  EXPECT_THAT(forge_bundle(options_).status().message(), HasSubstr("--budget: allows"));
+}
+
+TEST_F(Bundle, RoundedWeightsAreKeptOnDemand) {
+  make_checkpoint({}, options_.checkpoint);
+  options_.weights = WeightFormat::kW4;
+  options_.keep_rounded = true;
+  const auto report = forge_bundle(options_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(fs::exists(options_.output / kRoundedFile));
+  EXPECT_EQ(report->stages.front().name, "rounding weights");
 }
 
 TEST_F(Bundle, AnInt8CacheHasScales) {

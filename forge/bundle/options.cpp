@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 
 namespace qhx::forge {
 namespace {
@@ -81,7 +82,30 @@ Status validate_context(const ForgeOptions& options, const hf::ModelConfig& conf
   return {};
 }
 
+Status validate_calibration(const ForgeOptions& options) {
+  if (options.budget && !rounds_weights(options))
+    return invalid_argument("--weights auto: goes with --rounding compensated, which measures");
+  if (options.keep_rounded && !rounds_weights(options)) {
+    return invalid_argument(
+        "--keep-rounded: is for --weights w4 with --rounding compensated; other weights follow "
+        "from "
+        "the checkpoint alone");
+  }
+  if (options.calibrate.empty() || rounds_weights(options)) return {};
+  if (options.target.activation != QNN_DATATYPE_FLOAT_16)
+    return invalid_argument("--calibrate: activations of target " + options.target.name +
+                            " are 32-bit floats, which need no measuring, and " +
+                            std::string(name(options.weights)) +
+                            " weights no compensating; leave it out");
+  if (!options.measure) return invalid_argument("--calibrate and --no-calibrate: give one of them");
+  return {};
+}
+
 }  // namespace
+
+bool rounds_weights(const ForgeOptions& options) {
+  return options.weights == WeightFormat::kW4 && options.rounding == Rounding::kCompensated;
+}
 
 Result<Target> parse_target(std::string_view name) {
   if (name == "cpu") return Target{.name = "cpu"};
@@ -100,7 +124,45 @@ Result<Target> parse_target(std::string_view name) {
 Result<WeightFormat> parse_weight_format(std::string_view text) {
   const auto format = quant::parse_format(text);
   if (format && *format != WeightFormat::kF32) return *format;
-  return invalid_argument("--weights " + std::string(text) + ": expected f16, w8 or w4");
+  return invalid_argument("--weights " + std::string(text) + ": expected f16, w8, w4 or auto");
+}
+
+std::string_view name(Rounding rounding) {
+  return rounding == Rounding::kNearest ? "nearest" : "compensated";
+}
+
+Result<Rounding> parse_rounding(std::string_view text) {
+  for (const Rounding rounding : {Rounding::kNearest, Rounding::kCompensated}) {
+    if (text == name(rounding)) return rounding;
+  }
+  return invalid_argument("--rounding " + std::string(text) + ": expected nearest or compensated");
+}
+
+Result<WeightBudget> parse_budget(std::string_view text) {
+  constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"GB", 1e9}, {"MB", 1e6}, {"B", 1}, {"bits", 0}};
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  for (const auto& [name, bytes] : kUnits) {
+    if (error != std::errc() || unit != name || !(number > 0) || !std::isfinite(number)) continue;
+    return bytes == 0 ? WeightBudget{.bytes = 0, .bits = number}
+                      : WeightBudget{.bytes = number * bytes, .bits = 0};
+  }
+  return invalid_argument("--budget " + std::string(text) +
+                          ": expected bytes of the text weights like 1.2GB or 800MB, or bits a "
+                          "weight like 5.0bits");
+}
+
+std::string to_string(const WeightBudget& budget) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.17g%s", budget.bits > 0 ? budget.bits : budget.bytes,
+                budget.bits > 0 ? "bits" : "B");
+  return text;
+}
+
+std::string_view weights_name(const ForgeOptions& options) {
+  return options.budget ? "auto" : name(options.weights);
 }
 
 std::string_view name(KvFormat format) { return format == KvFormat::kInt8 ? "int8" : "f16"; }
@@ -155,11 +217,7 @@ std::string to_string(ImageSize size) {
 Status validate(const ForgeOptions& options, const hf::ModelConfig& config) {
   if (options.pictures && !options.prefill)
     return invalid_argument("--prefill 0: pictures need a prefill graph; add --text-only");
-  if (!options.calibrate.empty() && options.target.activation != QNN_DATATYPE_FLOAT_16)
-    return invalid_argument("--calibrate: activations of target " + options.target.name +
-                            " are 32-bit floats, which need no measuring; leave it out");
-  if (!options.calibrate.empty() && !options.measure)
-    return invalid_argument("--calibrate and --no-calibrate: give one of them");
+  QHX_RETURN_IF_ERROR(validate_calibration(options));
   if (!options.target.htp.dlbc && !options.target.device())
     return invalid_argument("--no-dlbc: is for Hexagon targets");
   if (options.prove && !options.target.device())

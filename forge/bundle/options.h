@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,9 +33,30 @@ Result<Target> parse_target(std::string_view name);
 
 Result<WeightFormat> parse_weight_format(std::string_view text);
 
+<<<<<<< HEAD
 // "f16", "int8".
 Result<KvFormat> parse_kv_format(std::string_view text);
 std::string_view name(KvFormat format);
+=======
+// How weights become 4-bit integers.
+enum class Rounding {
+  kNearest,
+  kCompensated,  // the errors of some make up for those of others, measured on a calibration set
+};
+// "nearest", "compensated".
+std::string_view name(Rounding rounding);
+Result<Rounding> parse_rounding(std::string_view text);
+
+// Room for the weights of the text decoder and the lm-head together; one of the two.
+struct WeightBudget {
+  double bytes = 0;
+  double bits = 0;  // a weight
+  bool operator==(const WeightBudget&) const = default;
+};
+// "1.2GB", "800MB" (powers of ten) or "5.0bits".
+Result<WeightBudget> parse_budget(std::string_view text);
+std::string to_string(const WeightBudget& budget);  // "5bits", "1200000000B"
+>>>>>>> w4
 
 // Size of the pictures that the vision graph takes, in pixels.
 struct ImageSize {
@@ -58,7 +80,14 @@ struct ForgeOptions {
   std::filesystem::path output;      // folder to make
   Target target;
   WeightFormat weights = WeightFormat::kW8;
+<<<<<<< HEAD
   KvFormat kv = KvFormat::kF16;
+=======
+  Rounding rounding = Rounding::kCompensated;  // of 4-bit weights
+  // With 4-bit weights: some have int8 instead, as far as there is room, chosen by their errors.
+  std::optional<WeightBudget> budget;
+  bool keep_rounded = false;  // leave what it came to in the bundle, for `qhx verify`
+>>>>>>> w4
   ImageSize image;
   // Rows of the KV cache and of one prefill call, both rising. Each context has a decode graph, and
   // a prefill graph for each length of call.
@@ -68,9 +97,9 @@ struct ForgeOptions {
   bool pictures = true;         // a vision encoder, and a manifest for pictures and text
   bool emulation_twin = false;  // also files that the emulation on a PC can load
   FileNames files;
-  // Targets with 16-bit activations: measure them first, on the pictures and prompts of this folder
-  // and what it lacks from the built-in set.
-  bool measure = true;
+  bool measure = true;  // targets with 16-bit activations: measure them first
+  // Folder of the pictures and prompts that activations are measured on, and errors of weights
+  // compensated; what it lacks comes from the built-in set.
   std::filesystem::path calibrate;
   std::string name;            // of the model; empty: derived from its size
   bool force = false;          // replace a bundle that is there
@@ -90,6 +119,11 @@ struct ForgeOptions {
 
 // Context rows that must be left for text next to one picture.
 inline constexpr std::uint32_t kTextRows = 32;
+
+// "f16", "w8", "w4", or "auto" with a budget.
+std::string_view weights_name(const ForgeOptions& options);
+// Whether weights are rounded by what their inputs are, before graphs are built.
+bool rounds_weights(const ForgeOptions& options);
 
 // Everything that can be said against the options once the checkpoint's configuration is known.
 Status validate(const ForgeOptions& options, const hf::ModelConfig& config);

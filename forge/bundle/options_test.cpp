@@ -22,8 +22,8 @@ hf::ModelConfig config_of(const nlohmann::json& json) {
 TEST(ImageSize, IsASideOrWidthTimesHeight) {
   EXPECT_EQ(*parse_image_size("512"), (ImageSize{512, 512}));
   EXPECT_EQ(*parse_image_size("704x480"), (ImageSize{704, 480}));
-  EXPECT_EQ(to_string({704, 480}), "704x480");
-  EXPECT_EQ(to_string({64, 64}), "64");
+  EXPECT_EQ(to_string(ImageSize{704, 480}), "704x480");
+  EXPECT_EQ(to_string(ImageSize{64, 64}), "64");
   for (const char* bad : {"", "0", "x", "64x", "x64", "-64", "64x0", "64x64x64", "64 x 64", "6e2",
                           "99999999999", "16416", "512px"}) {
     EXPECT_EQ(parse_image_size(bad).status().code(), StatusCode::kInvalidArgument) << bad;
@@ -150,6 +150,35 @@ TEST(Options, MeasuringIsFor16BitActivations) {
   EXPECT_TRUE(validate(options, config).ok());
   options.measure = false;
   EXPECT_THAT(validate(options, config).message(), HasSubstr("--no-calibrate"));
+  options.weights = WeightFormat::kW4;
+  EXPECT_TRUE(validate(options, config).ok()) << "weights are still rounded by it";
+  options.target = *parse_target("cpu");
+  EXPECT_TRUE(validate(options, config).ok()) << validate(options, config);
+  options.rounding = Rounding::kNearest;
+  EXPECT_THAT(validate(options, config).message(), HasSubstr("--calibrate"));
+  options.calibrate.clear();
+  options.keep_rounded = true;
+  EXPECT_THAT(validate(options, config).message(), HasSubstr("--keep-rounded"));
+  EXPECT_EQ(parse_rounding("compensated").value(), Rounding::kCompensated);
+  EXPECT_THAT(parse_rounding("up").status().message(), HasSubstr("expected nearest or comp"));
+}
+
+TEST(Options, BudgetsAreBytesOrBits) {
+  EXPECT_EQ(parse_budget("1.2GB").value(), (WeightBudget{.bytes = 1.2e9}));
+  EXPECT_EQ(parse_budget("800MB").value(), (WeightBudget{.bytes = 8e8}));
+  EXPECT_EQ(parse_budget("5.0bits").value(), (WeightBudget{.bits = 5}));
+  for (const WeightBudget budget : {WeightBudget{.bytes = 123456789}, WeightBudget{.bits = 5.3}})
+    EXPECT_EQ(parse_budget(to_string(budget)).value(), budget);
+  for (const char* bad : {"", "GB", "5", "-1GB", "0bits", "nanbits", "infGB", "5 bits", "5bits,"})
+    EXPECT_THAT(parse_budget(bad).status().message(), HasSubstr("like 1.2GB")) << bad;
+  ForgeOptions options;
+  options.image = {64, 64};
+  options.weights = WeightFormat::kW4;
+  options.budget = WeightBudget{.bits = 5};
+  EXPECT_EQ(weights_name(options), "auto");
+  options.rounding = Rounding::kNearest;
+  EXPECT_THAT(validate(options, config_of(make_config({}))).message(),
+              HasSubstr("--weights auto: goes with"));
 }
 
 TEST(Validate, ATextBundleNeedsNoRoomForAPicture) {

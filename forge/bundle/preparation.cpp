@@ -29,9 +29,10 @@ double table_bytes(const ContextJob& job, const ForgeOptions& options,
 }
 
 Status check_weight_bytes(const HtpGraphFacts& facts, const ContextJob& job,
-                          const ForgeOptions& options, const hf::ModelConfig& config) {
+                          const ForgeOptions& options, const hf::ModelConfig& config,
+                          const WeightPlan& plan) {
   if (options.weights == WeightFormat::kF16 || !facts.shared_weight_bytes) return {};
-  const double most = stored_bytes(job.kind, config, options.weights) * kMostPart +
+  const double most = stored_bytes(job.kind, config, plan) * kMostPart +
                       table_bytes(job, options, config) + kOtherBytes;
   const std::uint64_t found = *facts.shared_weight_bytes + facts.own_weight_bytes;
   if (static_cast<double>(found) <= most) return {};
@@ -39,13 +40,14 @@ Status check_weight_bytes(const HtpGraphFacts& facts, const ContextJob& job,
       "its weights take " + std::to_string(found) + " bytes, expected at most " +
       std::to_string(static_cast<std::uint64_t>(most)) + " for " +
       std::to_string(static_cast<std::uint64_t>(ContextWeights(config).of(job.kind))) + " " +
-      std::string(name(options.weights)) + " weights: the library has widened them");
+      std::string(weights_name(options)) + " weights: the library has widened them");
 }
 
 }  // namespace
 
 Status check_preparation(const ContextJob& job, const ForgeOptions& options,
-                         const hf::ModelConfig& config, const qnn::BinaryInfo& binary) {
+                         const hf::ModelConfig& config, const WeightPlan& plan,
+                         const qnn::BinaryInfo& binary) {
   const qnn::HtpGraphOptions& asked = options.target.htp;
   for (const GraphInfo& graph : binary.graphs) {
     if (!graph.htp) continue;
@@ -54,7 +56,7 @@ Status check_preparation(const ContextJob& job, const ForgeOptions& options,
     if (status.ok())
       status = expect("VTCM bytes", std::uint64_t{asked.vtcm_mb} << 20, facts.vtcm_bytes);
     if (status.ok()) status = expect("DLBC", asked.dlbc ? 1 : 0, facts.dlbc ? 1 : 0);
-    if (status.ok()) status = check_weight_bytes(facts, job, options, config);
+    if (status.ok()) status = check_weight_bytes(facts, job, options, config, plan);
     if (!status.ok()) return status.with_context("graph " + graph.name);
   }
   return {};

@@ -14,6 +14,7 @@ namespace qhx::forge {
 // become wider. Graphs whose library records none of these pass. kQnn, naming graph, property,
 // expected and found value.
 Status check_preparation(const ContextJob& job, const ForgeOptions& options,
-                         const hf::ModelConfig& config, const qnn::BinaryInfo& binary);
+                         const hf::ModelConfig& config, const WeightPlan& plan,
+                         const qnn::BinaryInfo& binary);
 
 }  // namespace qhx::forge

@@ -24,7 +24,8 @@ class Preparation : public ::testing::Test {
   }
 
   Status check() {
-    return check_preparation({.kind = ContextKind::kText}, options_, config_, binary_);
+    return check_preparation({.kind = ContextKind::kText}, options_, config_, options_.weights,
+                             binary_);
   }
 
   ForgeOptions options_;

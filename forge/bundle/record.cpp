@@ -22,8 +22,15 @@ nlohmann::ordered_json describe_library(const qnn::BackendLibrary& library) {
 nlohmann::ordered_json describe_options(const ForgeOptions& options, const std::string& model) {
   return {{"target", options.target.name},
           {"soc_model", options.target.soc_model},
+<<<<<<< HEAD
           {"weights", name(options.weights)},
           {"kv", name(options.kv)},
+=======
+          {"weights", weights_name(options)},
+          {"budget", options.budget ? to_string(*options.budget) : ""},
+          {"rounding", rounds_weights(options) ? name(options.rounding) : name(Rounding::kNearest)},
+          {"keep_rounded", options.keep_rounded},
+>>>>>>> w4
           {"image", {options.image.width, options.image.height}},
           {"ctx", options.context_rows},
           {"prefill", prefill_rows(options)},
@@ -74,6 +81,7 @@ std::string print_record(const ForgeOptions& options, const std::string& model,
   json["seconds"] = tenths(total);
   json["peak_resident_bytes"] = record.peak_resident_bytes;
   if (!record.proofs.is_null()) json["proofs"] = record.proofs;
+  if (!record.rounding.is_null()) json["rounding"] = record.rounding;
   if (!record.activations.is_null()) json["activations"] = record.activations;
   return json.dump(2) + "\n";
 }

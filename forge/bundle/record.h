@@ -21,6 +21,7 @@ struct ForgeRecord {
   std::map<std::string, InputFile> inputs;  // by file name
   std::vector<StageTime> stages;
   nlohmann::ordered_json activations;     // as range_record() has it; null: not of this target
+  nlohmann::ordered_json rounding;        // as round_weights() has it; null: to the nearest
   nlohmann::ordered_json proofs;          // as read_proof_notes() has them; null: there are none
   std::uint64_t peak_resident_bytes = 0;  // of the process that needed most
 };

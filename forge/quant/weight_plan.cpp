@@ -1,6 +1,7 @@
 #include "forge/quant/weight_plan.h"
 
 #include "base/check.h"
+#include "forge/quant/rounded_weights.h"
 
 namespace qhx::quant {
 
@@ -47,6 +48,10 @@ WeightFormat WeightPlan::of(std::string_view tensor, std::size_t in) const {
   const WeightFormat wanted = own == own_.end() ? usual_ : own->second;
   const bool grouped = is_text_weight(tensor) && in > 0 && in % kGroupSize == 0;
   return wanted == WeightFormat::kW4 && !grouped ? WeightFormat::kW8 : wanted;
+}
+
+const RoundedWeights* WeightPlan::rounded(std::string_view tensor) const {
+  return rounded_ != nullptr && rounded_->contains(tensor) ? rounded_.get() : nullptr;
 }
 
 }  // namespace qhx::quant

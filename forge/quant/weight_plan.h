@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +30,8 @@ double bits_per_weight(WeightFormat format);
 // multiplies each weight with hundreds of patches, so it gains nothing from smaller ones.
 bool is_text_weight(std::string_view tensor);
 
+class RoundedWeights;
+
 class WeightPlan {
  public:
   // One format for all, but for what 4 bits are not for: the vision encoder, and rows that are no
@@ -39,13 +42,21 @@ class WeightPlan {
   // Another format for one tensor.
   void set(std::string tensor, WeightFormat format) { own_[std::move(tensor)] = format; }
 
+  // Matrices of 4 bits that it has are taken from there instead of being rounded anew.
+  void use(std::shared_ptr<const RoundedWeights> rounded) { rounded_ = std::move(rounded); }
+
   WeightFormat usual() const { return usual_; }
+  // Whether tensors have formats of their own.
+  bool mixed() const { return !own_.empty(); }
+  // Null: round it to the nearest.
+  const RoundedWeights* rounded(std::string_view tensor) const;
   // Of a matrix [out, in].
   WeightFormat of(std::string_view tensor, std::size_t in) const;
 
  private:
   WeightFormat usual_;
   std::map<std::string, WeightFormat, std::less<>> own_;
+  std::shared_ptr<const RoundedWeights> rounded_;
 };
 
 }  // namespace qhx::quant

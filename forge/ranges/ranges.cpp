@@ -2,50 +2,10 @@
 
 #include <algorithm>
 
+#include "forge/ranges/calibration_pass.h"
 #include "forge/ranges/choose.h"
-#include "vision/positions.h"
 
 namespace qhx::forge {
-namespace {
-
-// Inputs of the text model; positions are kept here, the rest belongs to the set.
-struct TextInputs {
-  std::vector<vision::MropePositions> positions;
-  std::vector<reference::TextInput> inputs;
-};
-
-Result<TextInputs> text_inputs(const hf::ModelConfig& config, const CalibrationSet& set,
-                               std::span<const reference::VisionOutput> pictures) {
-  TextInputs all;
-  const auto merge = static_cast<int>(config.vision.spatial_merge_size);
-  for (const CalibrationSet::Prompt& prompt : set.prompts) {
-    std::vector<vision::Grid> grids;
-    if (prompt.picture) grids.push_back(set.pictures[*prompt.picture].grid);
-    QHX_ASSIGN_OR_RETURN(
-        vision::MropePositions positions,
-        vision::mrope_positions(prompt.tokens, config.image_token_id, grids, merge));
-    all.positions.push_back(std::move(positions));
-  }
-  for (std::size_t i = 0; i < set.prompts.size(); ++i) {
-    const auto& picture = set.prompts[i].picture;
-    all.inputs.push_back({set.prompts[i].tokens, all.positions[i].ids, all.positions[i].delta,
-                          picture ? &pictures[*picture] : nullptr});
-  }
-  return all;
-}
-
-double text_products(const hf::ModelConfig& config, const CalibrationSet& set) {
-  std::vector<reference::TextInput> inputs;
-  for (const CalibrationSet::Prompt& prompt : set.prompts)
-    inputs.push_back({prompt.tokens, {}, 0, nullptr});
-  return reference::TextModel::products(config.text, inputs);
-}
-
-}  // namespace
-
-double calibration_products(const hf::ModelConfig& config, const CalibrationSet& set) {
-  return reference::VisionModel::products(config.vision, set.pictures) + text_products(config, set);
-}
 
 Result<RangeTable> measure_ranges(const hf::Checkpoint& checkpoint, const hf::ModelConfig& config,
                                   const CalibrationSet& set, ThreadPool& pool,
@@ -60,17 +20,8 @@ Result<RangeTable> measure_ranges(const hf::Checkpoint& checkpoint, const hf::Mo
     done += products;
     return progress(std::min(1.0, done / all));
   };
-  std::vector<reference::VisionOutput> pictures;
-  if (!set.pictures.empty()) {
-    QHX_ASSIGN_OR_RETURN(
-        pictures, reference::VisionModel::stream(config, checkpoint, reference::WeightFormat::kF32,
-                                                 set.pictures, pool, observer, advance));
-  }
-  QHX_ASSIGN_OR_RETURN(const TextInputs texts, text_inputs(config, set, pictures));
-  QHX_RETURN_IF_ERROR(reference::TextModel::stream(config, checkpoint,
-                                                   reference::WeightFormat::kF32, texts.inputs,
-                                                   pool, observer, advance)
-                          .status());
+  QHX_RETURN_IF_ERROR(
+      run_calibration(checkpoint, config, set, pool, {observer, observer, {}, advance}).status());
   return ranges;
 }
 

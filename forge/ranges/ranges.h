@@ -35,9 +35,6 @@ Result<RangeTable> measure_ranges(const hf::Checkpoint& checkpoint, const hf::Mo
                                   const CalibrationSet& set, ThreadPool& pool,
                                   const RangeProgress& progress);
 
-// How long measure_ranges() takes, in products of two numbers.
-double calibration_products(const hf::ModelConfig& config, const CalibrationSet& set);
-
 Result<RangeReport> plan_scales(const hf::Checkpoint& checkpoint, const hf::ModelConfig& config,
                                 const CalibrationSet& set, ThreadPool& pool,
                                 const RangeProgress& progress);

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/check.h"
-#include "vision/stage_f_kernel.h"
+#include "base/panel_product.h"
 
 namespace qhx::vision {
 namespace {

@@ -91,7 +91,9 @@ def proofs(v: Verifier):
     """Each kind of bundle against its checkpoint, then from what that wrote, on the same figures."""
     kinds = {"f16": (["--weights", "f16"], VISION, ["fp32 weights"], 0.99999),
              "w8": (["--weights", "w8"], VISION, ["the same w8 weights, dequantized", "fp32 weights"], 0.9999),
-             "w4": (["--weights", "w4"], VISION, ["the same w4 weights, dequantized", "fp32 weights"], 0.9999),
+             "w4": (["--weights", "w4", "--keep-rounded"], VISION, ["the same w4 weights, dequantized", "fp32 weights"], 0.9999),
+             "auto": (["--weights", "auto", "--budget", "6bits", "--keep-rounded"], VISION,
+                      ["the same auto weights, dequantized", "fp32 weights"], 0.9999),
              "text": (["--weights", "f16", "--text-only"], [], ["fp32 weights"], 0.99999)}
     for name, (options, vision, judges, least) in kinds.items():
         bundle = v.forge(name, v.a, *options)
@@ -119,6 +121,17 @@ def proofs(v: Verifier):
     picture = v.demo / "samples/3.png"
     result, report = v.json(v.work / "f16", "--against", v.a, "--tokens", "2", "--image", picture, "--prompt", "What is it?")
     v.check("a picture and words of one's own", result, 0, [report["prompt"] == "What is it?", report["picture"]])
+    bundle = v.forge("nearest", v.a, "--weights", "w4", "--rounding", "nearest")
+    result, report = v.json(bundle, "--against", v.a, "--tokens", "2")
+    v.check("4-bit weights rounded to the nearest", result, 0, [report["ok"]])
+    shutil.copy(v.work / "w4/weights_w4.safetensors", bundle)
+    result, report = v.json(bundle, "--against", v.a, "--tokens", "2")
+    v.check("the 4-bit weights of another bundle", result, NOT_VERIFIED, ["hidden_prefill" in failed(report["judges"][0])])
+    bundle = v.copy(v.work / "w4")
+    (bundle / "weights_w4.safetensors").unlink()
+    v.check("compensated weights that were not kept", v.verify(bundle, "--against", v.a), UNSUPPORTED, [],
+            ["weights_w4.safetensors", "--keep-rounded"])
+    v.check("what was recorded needs them no more", v.verify(bundle), 0)
     text, = (v.work / "w8").glob("*-text-*.json")
     result, report = v.json(text, "--against", v.a, "--tokens", "2")
     v.check("the text manifest of a bundle for pictures", result, 0, [report["manifest"] == text.name, not report["picture"]])

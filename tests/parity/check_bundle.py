@@ -94,7 +94,7 @@ class Check:
             out = os.path.join(self.work, f"bundle{len(self.bundles)}")
             run([os.path.join(self.args.build, "bin", "qhx"), "forge", hf, "--target", "cpu", "--weights",
                  self.args.weights, "--image", size, "--name", "golden", "--ctx", self.args.ctx, "--prefill",
-                 self.args.prefill, "-o", out])
+                 self.args.prefill, "-o", out, *(["--keep-rounded"] if self.args.weights == "w4" else [])])
             self.bundles[hf, size] = out
         return self.bundles[hf, size]
 
@@ -110,13 +110,14 @@ class Check:
         run(command)
         return load_dump(dump)
 
-    def reference(self, hf, meta, picture, steps):
+    def reference(self, hf, bundle, meta, picture, steps):
+        rounded = os.path.join(bundle, "weights_w4.safetensors")
         dump = tempfile.mkdtemp(dir=self.work)
         ids = os.path.join(dump, "ids.json")
         with open(ids, "w", encoding="utf-8") as f:
             json.dump(meta["input_ids"], f)
         run([os.path.join(self.args.build, "bin", "qhx_reference"), hf, "--ids", ids, "--steps", str(steps), "--weights",
-             self.args.weights, "--dump", dump] + (["--image", picture] if picture else []))
+             self.args.weights, "--dump", dump] + (["--rounded", rounded] if os.path.exists(rounded) else []) + (["--image", picture] if picture else []))
         return load_dump(dump)
 
     def case(self, set_dir, name):
@@ -130,8 +131,10 @@ class Check:
             Image.fromarray(pixels).save(picture)
             size = f"{pixels.shape[1]}x{pixels.shape[0]}"
         steps = len(meta["greedy_ids"])
-        ours = self.generate(self.bundle(hf, size), meta, picture, steps)
-        wanted = golden_stages(tensors, meta) if self.args.weights == "f16" else self.reference(hf, meta, picture, steps)
+        bundle = self.bundle(hf, size)
+        ours = self.generate(bundle, meta, picture, steps)
+        wanted = (golden_stages(tensors, meta) if self.args.weights == "f16"
+                  else self.reference(hf, bundle, meta, picture, steps))
         gaps = [g / max(float(np.abs(tensors["text.logits_prefill_last"]).max()), 1e-9) for g in meta["top2_gaps"]]
         if self.args.weights != "f16":
             gaps = reference_gaps(wanted)

@@ -20,7 +20,8 @@ Result<std::map<std::string, ProvedFile>> proved_files(const Bundle& bundle);
 // kCorrupt names the first file that is not the one that was proved.
 Status check_files(const std::map<std::string, ProvedFile>& proved, const Bundle& bundle);
 
-// "f16", "w8" or "w4" from `given`, or forge.json if that is empty.
-Result<reference::WeightFormat> weight_format(const Bundle& bundle, const std::string& given);
+// The format "f16", "w8", "w4" or "auto" from `given`, or forge.json if that is empty; 4-bit weights as the
+// bundle has them in a file of their own. kUnsupported where that is needed and missing.
+Result<reference::WeightPlan> weight_plan(const Bundle& bundle, const std::string& given);
 
 }  // namespace qhx::verify

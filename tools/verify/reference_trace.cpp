@@ -25,14 +25,15 @@ reference::Progress progress_of(const Advance& advance, const char* stage) {
   };
 }
 
-Result<reference::VisionOutput> run_picture(const ReferenceRun& run, reference::WeightFormat format,
+Result<reference::VisionOutput> run_picture(const ReferenceRun& run,
+                                            const reference::WeightPlan& plan,
                                             const vision::Image& image, vision::Grid grid,
                                             ThreadPool& pool, const Advance& advance,
                                             Trace& trace) {
   reference::PictureInput picture{Matrix(grid.patches(), vision::patch_values(run.patches)), grid};
   vision::extract_patches(image, run.patches, picture.patches.values);
   QHX_ASSIGN_OR_RETURN(auto outputs, reference::VisionModel::stream(
-                                         run.config, run.checkpoint, format, std::span(&picture, 1),
+                                         run.config, run.checkpoint, plan, std::span(&picture, 1),
                                          pool, {}, progress_of(advance, "reference: picture")));
   reference::VisionOutput& out = outputs.front();
   trace.stages.push_back({"vision_in", out.vision_in.values});
@@ -68,9 +69,10 @@ Result<double> reference_work(const ReferenceRun& run, const Input& input, std::
          static_cast<double>(tokens - 1) * TextModel::products(text, std::span(&token, 1));
 }
 
-Result<Trace> trace_reference(const ReferenceRun& run, reference::WeightFormat format, Input& input,
-                              std::size_t tokens, const std::vector<std::int32_t>& stop_ids,
-                              ThreadPool& pool, const Advance& advance) {
+Result<Trace> trace_reference(const ReferenceRun& run, const reference::WeightPlan& plan,
+                              Input& input, std::size_t tokens,
+                              const std::vector<std::int32_t>& stop_ids, ThreadPool& pool,
+                              const Advance& advance) {
   Trace trace;
   std::vector<vision::Grid> grids;
   std::optional<reference::VisionOutput> picture;
@@ -79,14 +81,14 @@ Result<Trace> trace_reference(const ReferenceRun& run, reference::WeightFormat f
     grids.push_back(*grid);
     advance(0, "reference: picture");
     QHX_ASSIGN_OR_RETURN(picture,
-                         run_picture(run, format, *input.picture, *grid, pool, advance, trace));
+                         run_picture(run, plan, *input.picture, *grid, pool, advance, trace));
   }
   QHX_ASSIGN_OR_RETURN(
       const vision::MropePositions positions,
       vision::mrope_positions(input.prompt_ids, run.config.image_token_id, grids,
                               static_cast<int>(run.config.vision.spatial_merge_size)));
   QHX_ASSIGN_OR_RETURN(const auto model,
-                       reference::TextModel::load(run.config, run.checkpoint, format,
+                       reference::TextModel::load(run.config, run.checkpoint, plan,
                                                   progress_of(advance, "reference: text weights")));
   reference::KvCache cache;
   QHX_ASSIGN_OR_RETURN(reference::TextOutput out,

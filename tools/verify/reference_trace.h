@@ -22,8 +22,9 @@ Result<double> reference_work(const ReferenceRun& run, const Input& input, std::
 
 // Feeds input.answer_ids if there are any. Else its own likeliest tokens, `tokens` of them or until
 // one of `stop_ids`, and puts them there.
-Result<Trace> trace_reference(const ReferenceRun& run, reference::WeightFormat format, Input& input,
-                              std::size_t tokens, const std::vector<std::int32_t>& stop_ids,
-                              ThreadPool& pool, const Advance& advance);
+Result<Trace> trace_reference(const ReferenceRun& run, const reference::WeightPlan& plan,
+                              Input& input, std::size_t tokens,
+                              const std::vector<std::int32_t>& stop_ids, ThreadPool& pool,
+                              const Advance& advance);
 
 }  // namespace qhx::verify

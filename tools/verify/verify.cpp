@@ -24,19 +24,21 @@ constexpr double kCpuF16 = 0.99999, kDeviceF16 = 0.9999, kSameIntegers = 0.9999,
 
 struct Rung {
   std::string name;
-  WeightFormat format;
+  reference::WeightPlan plan;
   Thresholds thresholds;
 };
 
-std::vector<Rung> rungs(const Bundle& bundle, WeightFormat format) {
+std::vector<Rung> rungs(const Bundle& bundle, const reference::WeightPlan& plan) {
+  const WeightFormat format = plan.usual();
   if (format == WeightFormat::kF16) {
     const double least = bundle.for_cpu() ? kCpuF16 : kDeviceF16;
     return {{"fp32 weights", WeightFormat::kF32, {least, least, true}}};
   }
-  return {{"the same " + std::string(name(format)) + " weights, dequantized",
-           format,
-           {kSameIntegers, kSameIntegers, true}},
-          {"fp32 weights", WeightFormat::kF32, {kW8Vision, std::nullopt, false}}};
+  return {
+      {"the same " + std::string(plan.mixed() ? "auto" : name(format)) + " weights, dequantized",
+       plan,
+       {kSameIntegers, kSameIntegers, true}},
+      {"fp32 weights", WeightFormat::kF32, {kW8Vision, std::nullopt, false}}};
 }
 
 struct Loaded {
@@ -128,7 +130,7 @@ Result<std::vector<Judge>> make_judges(const Options& options, const ReferenceRu
   ThreadPool pool(options.threads);
   std::vector<Judge> judges;
   for (const Rung& rung : ladder) {
-    QHX_ASSIGN_OR_RETURN(Trace trace, trace_reference(run, rung.format, input, tokens,
+    QHX_ASSIGN_OR_RETURN(Trace trace, trace_reference(run, rung.plan, input, tokens,
                                                       engine.stop_ids(), pool, advance));
     judges.push_back(make_judge(rung.name, rung.thresholds, std::move(trace)));
   }
@@ -148,7 +150,7 @@ Result<std::string> write_record(const Bundle& bundle, const Report& report, Inp
 
 Result<Report> prove(const Options& options) {
   QHX_ASSIGN_OR_RETURN(const Bundle bundle, open_bundle(options.path, ""));
-  QHX_ASSIGN_OR_RETURN(const WeightFormat format, weight_format(bundle, options.weights));
+  QHX_ASSIGN_OR_RETURN(const reference::WeightPlan plan, weight_plan(bundle, options.weights));
   QHX_ASSIGN_OR_RETURN(const hf::ModelConfig config, hf::load_config(options.against));
   QHX_ASSIGN_OR_RETURN(const hf::Checkpoint checkpoint, hf::Checkpoint::open(options.against));
   QHX_ASSIGN_OR_RETURN(const Loaded loaded, load_engine(options, bundle));
@@ -160,7 +162,7 @@ Result<Report> prove(const Options& options) {
   ReferenceRun run{config, checkpoint, {}};
   if (engine.vision() != nullptr) run.patches = engine.vision()->spec().params;
 
-  const std::vector<Rung> ladder = rungs(bundle, format);
+  const std::vector<Rung> ladder = rungs(bundle, plan);
   QHX_ASSIGN_OR_RETURN(const double judging, reference_work(run, input, tokens));
   QHX_ASSIGN_OR_RETURN(const double running, engine_work(engine, input, tokens, loaded.emulation));
   const Advance advance =

@@ -7,6 +7,8 @@
 //             (optional); outputs: one for each layer. Attribute activations: list of Activation
 //             values. y = activation(x W + bias) + residual, over all elements of x by its last
 //             dimension. Attribute precise, 1: the result reaches a softmax.
+#include <algorithm>
+
 #include "kernels/quantized_rows.h"
 #include "ops/all.h"
 #include "ops/weights.h"

@@ -1,9 +1,10 @@
-// The inner loop of the patch embedding. Private to this folder.
+// Products of matrices in float32, a panel of 16 columns at a time: the inner loop of the patch
+// embedding and of rounding weights. (Graphs have the CPU library's kernels.)
 #pragma once
 
 #include <cstddef>
 
-namespace qhx::vision {
+namespace qhx {
 
 inline constexpr std::size_t kPanelWidth = 16;
 
@@ -22,4 +23,4 @@ struct PanelProduct {
 // Single-threaded. Uses AVX2 and FMA where the processor has them.
 void multiply_panel(const PanelProduct& product);
 
-}  // namespace qhx::vision
+}  // namespace qhx

@@ -1,4 +1,4 @@
-#include "vision/stage_f_kernel.h"
+#include "base/panel_product.h"
 
 #if defined(__x86_64__)
 #define QHX_TARGET_AVX2 __attribute__((target("avx2,fma")))
@@ -6,7 +6,7 @@
 // Inlined into one function for each instruction set, so that its code is made for that set.
 #define QHX_INLINE __attribute__((always_inline)) inline
 
-namespace qhx::vision {
+namespace qhx {
 namespace {
 
 using Vector = float __attribute__((vector_size(32)));
@@ -70,4 +70,4 @@ void multiply_panel(const PanelProduct& product) {
   multiply(product);
 }
 
-}  // namespace qhx::vision
+}  // namespace qhx
