@@ -5,6 +5,7 @@
   evaluate.py --build build --weights f16 --scenes 40 --against-hf    # compare each answer with transformers' text
   evaluate.py --build build --weights f16 --samples                   # the sample pictures, against samples.json
   evaluate.py --build build --weights w8 --chats                      # the turns without a picture
+  evaluate.py --build build --weights w8 --kv int8                    # with the KV cache in int8
   evaluate.py --reference eval.json --score w8.json --points 1        # fail if a skill fell by more than a point
 
 Needs numpy and pillow; --against-hf also torch and transformers. Questions run in parallel, one thread each.
@@ -80,6 +81,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--build", default="build")
     p.add_argument("--weights", default="w8", choices=["f16", "w8"])
+    p.add_argument("--kv", default="f16", choices=["f16", "int8"])
     p.add_argument("--scenes", type=int, default=110)
     p.add_argument("--size", type=int, default=512)
     p.add_argument("--samples", action="store_true")
@@ -96,8 +98,8 @@ def main():
         fallen = compare(a.reference, a.score, a.points, a.size)
         sys.exit(f"fell by more than {a.points} points: {fallen}" if fallen else 0)
 
-    bundle = qhx.Bundle(a.build, os.path.join(a.build, f"demo-bundle-{a.weights}-{a.size}"), threads=1)
-    bundle.forge(a.weights, a.size)
+    bundle = qhx.Bundle(a.build, os.path.join(a.build, f"demo-bundle-{a.weights}-{a.kv}-{a.size}"), threads=1)
+    bundle.forge(a.weights, a.size, kv=a.kv)
     with tempfile.TemporaryDirectory() as folder:
         rows = list(sample_questions() if a.samples else chat_questions() if a.chats
                     else scene_questions(a.scenes, a.size, folder))

@@ -19,15 +19,16 @@ class Bundle:
     def program(self, name):
         return os.path.join(self.build, "bin", name)
 
-    def forge(self, weights="w8", size=512, model=MODEL):
+    def forge(self, weights="w8", size=512, model=MODEL, kv="f16"):
         """Makes the bundle unless it is there already and was made by this very build and model."""
         stamp = os.path.join(self.folder, ".made-from")
-        made_from = json.dumps([weights, size] + [
+        made_from = json.dumps([weights, size, kv] + [
             [os.path.abspath(p), os.stat(p).st_mtime_ns, os.stat(p).st_size]
             for p in (self.program("qhx"), self.library, os.path.join(model, "model.safetensors"))])
         if os.path.exists(stamp) and open(stamp, encoding="utf-8").read() == made_from:
             return
-        subprocess.run([self.program("qhx"), "forge", model, "--target", "cpu", "--weights", weights, "--image", str(size),
+        subprocess.run([self.program("qhx"), "forge", model, "--target", "cpu", "--weights", weights, "--kv", kv,
+                        "--image", str(size),
                         "--name", "qwen3vl-demo", "--ctx", "1024", "--prefill", "320", "--force", "-o", self.folder],
                        check=True, stdout=sys.stderr)
         with open(stamp, "w", encoding="utf-8") as f:
