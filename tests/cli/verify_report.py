@@ -91,7 +91,8 @@ def proofs(v: Verifier):
     """Each kind of bundle against its checkpoint, then from what that wrote, on the same figures."""
     kinds = {"f16": (["--weights", "f16"], VISION, ["fp32 weights"], 0.99999),
              "w8": (["--weights", "w8"], VISION, ["the same w8 weights, dequantized", "fp32 weights"], 0.9999),
-             "text": (["--weights", "f16", "--text-only"], [], ["fp32 weights"], 0.99999)}
+             "text": (["--weights", "f16", "--text-only"], [], ["fp32 weights"], 0.99999),
+             "int8 cache": (["--weights", "f16", "--text-only", "--kv", "int8"], [], ["fp32 weights"], 0.9999)}
     for name, (options, vision, judges, least) in kinds.items():
         bundle = v.forge(name, v.a, *options)
         result, report = v.json(bundle, "--against", v.a, "--tokens", "3", "--write")
