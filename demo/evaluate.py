@@ -80,7 +80,7 @@ def compare(reference, score, points, size):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--build", default="build")
-    p.add_argument("--weights", default="w8", choices=["f16", "w8"])
+    p.add_argument("--weights", default="w8", choices=["f16", "w8", "w4"])
     p.add_argument("--kv", default="f16", choices=["f16", "int8"])
     p.add_argument("--scenes", type=int, default=110)
     p.add_argument("--size", type=int, default=512)

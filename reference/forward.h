@@ -63,7 +63,7 @@ struct VisionOutput {
 class VisionModel {
  public:
   static Result<VisionModel> load(const hf::ModelConfig& config, const hf::Checkpoint& checkpoint,
-                                  WeightFormat format);
+                                  const WeightPlan& plan);
 
   // patches [N, C * T * P * P] of one picture, as vision::extract_patches() gives them (QHX_CHECK).
   VisionOutput run(const Matrix& patches, vision::Grid grid, ThreadPool& pool,
@@ -73,7 +73,7 @@ class VisionModel {
   // checkpoints that are larger than memory in float32.
   static Result<std::vector<VisionOutput>> stream(const hf::ModelConfig& config,
                                                   const hf::Checkpoint& checkpoint,
-                                                  WeightFormat format,
+                                                  const WeightPlan& plan,
                                                   std::span<const PictureInput> pictures,
                                                   ThreadPool& pool, const Observer& observer,
                                                   const Progress& progress);
@@ -144,7 +144,7 @@ class TextModel {
  public:
   // `progress` may be empty, here and below.
   static Result<TextModel> load(const hf::ModelConfig& config, const hf::Checkpoint& checkpoint,
-                                WeightFormat format, const Progress& progress = {});
+                                const WeightPlan& plan, const Progress& progress = {});
   // What load() tells its progress in all.
   static double load_products(const hf::TextConfig& config);
 
@@ -159,7 +159,7 @@ class TextModel {
   // load() and prefill() of several prompts with one layer's weights in memory at a time.
   static Result<std::vector<TextOutput>> stream(const hf::ModelConfig& config,
                                                 const hf::Checkpoint& checkpoint,
-                                                WeightFormat format,
+                                                const WeightPlan& plan,
                                                 std::span<const TextInput> prompts,
                                                 ThreadPool& pool, const Observer& observer,
                                                 const Progress& progress);

@@ -214,10 +214,12 @@ int main(int argc, char** argv) {
   app.add_option("--dump", options.dump, "Folder for the stages as .npy files");
   app.add_flag("--detail", options.detail,
                "With --dump: also every vision block and decoder layer");
-  const std::map<std::string, WeightFormat> formats{
-      {"f32", WeightFormat::kF32}, {"f16", WeightFormat::kF16}, {"w8", WeightFormat::kW8}};
+  const std::map<std::string, WeightFormat> formats{{"f32", WeightFormat::kF32},
+                                                    {"f16", WeightFormat::kF16},
+                                                    {"w8", WeightFormat::kW8},
+                                                    {"w4", WeightFormat::kW4}};
   app.add_option("--weights", options.format,
-                 "Round weights as a bundle of this kind holds them: f32, f16 or w8")
+                 "Round weights as a bundle of this kind holds them: f32, f16, w8 or w4")
       ->transform(CLI::CheckedTransformer(formats));
   try {
     app.parse(argc, argv);

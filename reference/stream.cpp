@@ -6,12 +6,12 @@ namespace qhx::reference {
 
 Result<std::vector<VisionOutput>> VisionModel::stream(const hf::ModelConfig& config,
                                                       const hf::Checkpoint& checkpoint,
-                                                      WeightFormat format,
+                                                      const WeightPlan& plan,
                                                       std::span<const PictureInput> pictures,
                                                       ThreadPool& pool, const Observer& observer,
                                                       const Progress& progress) {
   QHX_RETURN_IF_ERROR(hf::validate_tensors(config, checkpoint));
-  const WeightReader reader(checkpoint, format);
+  const WeightReader reader(checkpoint, plan);
   VisionModel model;
   model.config_ = config.vision;
   QHX_RETURN_IF_ERROR(model.load_ends(reader));
@@ -36,12 +36,12 @@ Result<std::vector<VisionOutput>> VisionModel::stream(const hf::ModelConfig& con
 
 Result<std::vector<TextOutput>> TextModel::stream(const hf::ModelConfig& config,
                                                   const hf::Checkpoint& checkpoint,
-                                                  WeightFormat format,
+                                                  const WeightPlan& plan,
                                                   std::span<const TextInput> prompts,
                                                   ThreadPool& pool, const Observer& observer,
                                                   const Progress& progress) {
   QHX_RETURN_IF_ERROR(hf::validate_tensors(config, checkpoint));
-  const WeightReader reader(checkpoint, format);
+  const WeightReader reader(checkpoint, plan);
   TextModel model;
   model.config_ = config;
   std::vector<Pass> passes;

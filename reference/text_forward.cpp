@@ -67,9 +67,9 @@ Result<TextModel::Layer> TextModel::load_layer(const WeightReader& reader, std::
 }
 
 Result<TextModel> TextModel::load(const hf::ModelConfig& config, const hf::Checkpoint& checkpoint,
-                                  WeightFormat format, const Progress& progress) {
+                                  const WeightPlan& plan, const Progress& progress) {
   QHX_RETURN_IF_ERROR(hf::validate_tensors(config, checkpoint));
-  const WeightReader reader(checkpoint, format);
+  const WeightReader reader(checkpoint, plan);
   TextModel model;
   model.config_ = config;
   QHX_ASSIGN_OR_RETURN(model.embedding_, reader.embedding(kEmbedding));

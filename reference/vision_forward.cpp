@@ -69,9 +69,9 @@ Status VisionModel::load_ends(const WeightReader& reader) {
 }
 
 Result<VisionModel> VisionModel::load(const hf::ModelConfig& config,
-                                      const hf::Checkpoint& checkpoint, WeightFormat format) {
+                                      const hf::Checkpoint& checkpoint, const WeightPlan& plan) {
   QHX_RETURN_IF_ERROR(hf::validate_tensors(config, checkpoint));
-  const WeightReader reader(checkpoint, format);
+  const WeightReader reader(checkpoint, plan);
   VisionModel model;
   model.config_ = config.vision;
   QHX_RETURN_IF_ERROR(model.load_ends(reader));

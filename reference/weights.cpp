@@ -31,16 +31,26 @@ Result<Matrix> WeightReader::matrix(const std::string& name) const {
 
 Result<Matrix> WeightReader::rounded(const std::string& name) const {
   QHX_ASSIGN_OR_RETURN(Matrix weight, matrix(name));
-  if (format_ == WeightFormat::kF16) quant::round_to_f16(weight.values);
-  if (format_ == WeightFormat::kW8) {
-    quant::round_to_int8_per_channel(weight.values.data(), weight.rows, weight.columns);
+  float* values = weight.values.data();
+  switch (plan_.of(name, weight.columns)) {
+    case WeightFormat::kF32:
+      break;
+    case WeightFormat::kF16:
+      quant::round_to_f16(weight.values);
+      break;
+    case WeightFormat::kW8:
+      quant::round_to_int8_per_channel(values, weight.rows, weight.columns);
+      break;
+    case WeightFormat::kW4:
+      quant::round_to_grouped_4bit(values, weight.rows, weight.columns, quant::kGroupSize);
+      break;
   }
   return weight;
 }
 
 Result<Matrix> WeightReader::embedding(const std::string& name) const {
   QHX_ASSIGN_OR_RETURN(Matrix table, matrix(name));
-  if (format_ != WeightFormat::kF32) quant::round_to_f16(table.values);
+  if (plan_.usual() != WeightFormat::kF32) quant::round_to_f16(table.values);
   return table;
 }
 
@@ -53,7 +63,7 @@ Result<Matrix> WeightReader::embedding_rows(const std::string& name,
     QHX_RETURN_IF_ERROR(hf::read_f32(tensor, static_cast<std::size_t>(ids[t]), 1,
                                      std::span(rows.row(t), rows.columns)));
   }
-  if (format_ != WeightFormat::kF32) quant::round_to_f16(rows.values);
+  if (plan_.usual() != WeightFormat::kF32) quant::round_to_f16(rows.values);
   return rows;
 }
 

@@ -8,15 +8,17 @@
 
 #include "base/status.h"
 #include "forge/hf/safetensors.h"
+#include "forge/quant/weight_plan.h"
 #include "reference/math.h"
 
 namespace qhx::reference {
 
 // What weights are rounded to before use, as a bundle of that kind would hold them: linears,
-// mergers and head to half precision or to int8 for each output channel (forge/quant/quantize.h).
-// In both cases the token embedding is rounded to half precision. Norms, biases, patch and position
+// mergers and head as the plan says (forge/quant/quantize.h has the rounding). Unless all stays
+// f32, the token embedding is rounded to half precision. Norms, biases, patch and position
 // embedding are left alone.
-enum class WeightFormat { kF32, kF16, kW8 };
+using quant::WeightFormat;
+using quant::WeightPlan;
 
 // kInvalidArgument for ids outside a vocabulary of that size.
 Status check_token_ids(std::span<const std::int32_t> ids, std::size_t vocabulary);
@@ -24,14 +26,14 @@ Status check_token_ids(std::span<const std::int32_t> ids, std::size_t vocabulary
 // Reads tensors of a checkpoint. Borrows it.
 class WeightReader {
  public:
-  WeightReader(const hf::Checkpoint& checkpoint, WeightFormat format)
-      : checkpoint_(&checkpoint), format_(format) {}
+  WeightReader(const hf::Checkpoint& checkpoint, WeightPlan plan)
+      : checkpoint_(&checkpoint), plan_(std::move(plan)) {}
 
-  // `name` as stored, whatever the format.
+  // `name` as stored, whatever the plan.
   Result<std::vector<float>> vector(const std::string& name) const;
   // [first axis, product of the others], as stored.
   Result<Matrix> matrix(const std::string& name) const;
-  // prefix.weight rounded to the format, and prefix.bias if the checkpoint has one.
+  // prefix.weight rounded by the plan, and prefix.bias if the checkpoint has one.
   Result<Linear> linear(const std::string& prefix) const;
   Result<Matrix> rounded(const std::string& name) const;
   Result<Matrix> embedding(const std::string& name) const;
@@ -42,7 +44,7 @@ class WeightReader {
 
  private:
   const hf::Checkpoint* checkpoint_;
-  WeightFormat format_;
+  WeightPlan plan_;
 };
 
 }  // namespace qhx::reference

@@ -163,8 +163,10 @@ void add_forge_command(CLI::App& program, int& exit_code) {
       "--target", a.target,
       "What to make it for: cpu (default), or a Hexagon architecture: v73 (SM8550), "
       "v75 (SM8650), v79 (SM8750), v81 (SM8850)");
-  command->add_option("--weights", a.weights,
-                      "w8 (default: int8, one scale an output channel) or f16");
+  command->add_option(
+      "--weights", a.weights,
+      "w8 (default: int8, one scale an output channel), f16, or w4 (text decoder and lm-head in "
+      "4 bits, groups of 32; the rest as w8)");
   command->add_option("--kv", a.kv,
                       "What the KV cache holds: f16 (default), or for cpu int8: half the memory, a "
                       "scale for each token and head");

@@ -81,7 +81,8 @@ struct Layers {
   Layers(WeightType type, std::size_t n, std::size_t k, std::size_t group, std::size_t copies)
       : bytes_each(packed_bytes(type, n, k)),
         bytes(bytes_each * copies),
-        scales(packed_scales(n, k, group), 0.01f) {
+        scales(group == 0 ? packed_scales(n, k, group) : 0, 0.01f),
+        group_scales(group == 0 ? 0 : packed_scales(n, k, group) * copies, 0x211F) {  // 0.01
     std::mt19937 random(2);
     for (std::uint32_t& word : bytes.as<std::uint32_t>()) {
       word = static_cast<std::uint32_t>(random());
@@ -92,11 +93,24 @@ struct Layers {
                .k = k,
                .group = group,
                .panels = bytes.data(),
-               .scales = scales.data()};
+               .scales = scales.data(),
+               .group_scales = group_scales.data()};
+  }
+  void select(std::size_t copy) {
+    weights.panels = bytes.data() + copy * bytes_each;
+    if (!group_scales.empty())
+      weights.group_scales =
+          group_scales.data() + copy * packed_scales(weights.n, weights.k, weights.group);
+  }
+  // What a product with one of them reads.
+  std::size_t bytes_read() const {
+    return bytes_each +
+           packed_scales(weights.n, weights.k, weights.group) * scale_size(weights.group);
   }
   std::size_t bytes_each;
   AlignedBuffer bytes;
   std::vector<float> scales;
+  std::vector<std::uint16_t> group_scales;  // of each copy
   PackedWeights weights;
 };
 
@@ -123,7 +137,7 @@ void bench_linear(State& state, const KernelTable* kernels, LinearShape s) {
   std::size_t copy = 0;
   const CpuClock clock;
   for (auto _ : state) {
-    layers.weights.panels = layers.bytes.data() + copy * layers.bytes_each;
+    layers.select(copy);
     copy = (copy + 1) % copies;
     if (s.levels > 0) {
       kernels->linear_integer(args, rows, slice);
@@ -132,7 +146,7 @@ void bench_linear(State& state, const KernelTable* kernels, LinearShape s) {
     }
     benchmark::ClobberMemory();
   }
-  if (streamed) report_bytes(state, clock, static_cast<double>(layers.bytes_each));
+  if (streamed) report_bytes(state, clock, static_cast<double>(layers.bytes_read()));
   const double flops = 2.0 * static_cast<double>(s.m * s.k * s.n);
   // Each level is a product of its own.
   if (s.levels > 0) report_flops(state, clock, kernels, flops * s.levels, "int8");

@@ -118,9 +118,7 @@ class Parity : public ::testing::TestWithParam<Shape> {
 };
 
 void Parity::run_reference(WeightFormat weights) {
-  const auto format =
-      weights == WeightFormat::kW8 ? reference::WeightFormat::kW8 : reference::WeightFormat::kF16;
-  auto vision = reference::VisionModel::load(config_, *checkpoint_, format);
+  auto vision = reference::VisionModel::load(config_, *checkpoint_, weights);
   ASSERT_TRUE(vision.ok()) << vision.status();
   vision::Image image{GetParam().width, GetParam().height, {}};
   image.rgb.resize(image.pixels() * 3);
@@ -138,7 +136,7 @@ void Parity::run_reference(WeightFormat weights) {
   tokens_.insert(tokens_.end(), {293, 77, 31, 140, 8});
   positions_ =
       std::move(vision::mrope_positions(tokens_, kImageToken, std::span(&*grid, 1), 2)).value();
-  auto text = reference::TextModel::load(config_, *checkpoint_, format);
+  auto text = reference::TextModel::load(config_, *checkpoint_, weights);
   ASSERT_TRUE(text.ok()) << text.status();
   reference::KvCache cache;
   const auto prompt =
@@ -261,6 +259,12 @@ TEST_P(Parity, CpuLibraryW8Weights) {
   compare({.library = library, .weights = WeightFormat::kW8, .least_cosine = 0.9999});
 }
 
+TEST_P(Parity, CpuLibraryW4Weights) {
+  const std::string library = environment("QHX_CPU_LIB");
+  if (library.empty()) GTEST_SKIP() << "QHX_CPU_LIB is not set";
+  compare({.library = library, .weights = WeightFormat::kW4, .least_cosine = 0.9999});
+}
+
 // A value of the cache is off by up to 1/254 of its row's largest.
 TEST_P(Parity, CpuLibraryInt8Cache) {
   const std::string library = environment("QHX_CPU_LIB");
@@ -288,6 +292,16 @@ TEST_P(Parity, VendorLibraryW8Weights) {
            .soc_model = 69,
            .activation = QNN_DATATYPE_FLOAT_16,
            .weights = WeightFormat::kW8,
+           .least_cosine = 0.9999});
+}
+
+TEST_P(Parity, VendorLibraryW4Weights) {
+  const std::string folder = environment("QHX_HTP_LIB_DIR");
+  if (folder.empty()) GTEST_SKIP() << "QHX_HTP_LIB_DIR is not set";
+  compare({.library = folder + "/libQnnHtp.so",
+           .soc_model = 69,
+           .activation = QNN_DATATYPE_FLOAT_16,
+           .weights = WeightFormat::kW4,
            .least_cosine = 0.9999});
 }
 

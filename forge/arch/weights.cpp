@@ -56,24 +56,31 @@ class MatrixConverter {
     std::vector<float> w(count * in_);
     Status status = hf::read_f32(source_, rows_.first + first, count, w);
     scale_by_power(w, exponent_);
-    if (status.ok())
-      status = check_values(w, format_ == WeightFormat::kF16, (rows_.first + first) * in_);
+    if (status.ok()) status = check_values(w, format_, (rows_.first + first) * in_);
     if (!status.ok()) return fail(std::move(status));
-    if (format_ == WeightFormat::kW8) {
-      std::vector<std::int8_t> q(w.size());
-      quant::quantize_per_channel(w.data(), count, in_, q.data(), to_.scales.data() + first);
-      transpose(q.data(), count, in_, to_.bytes.as<std::int8_t>().data(), rows_.count, first);
-    } else {
+    if (format_ == WeightFormat::kF16) {
       std::vector<std::uint16_t> halves(w.size());
       f32_to_f16(w, halves);
       transpose(halves.data(), count, in_, to_.bytes.as<std::uint16_t>().data(), rows_.count,
                 first);
+    } else {
+      std::vector<std::int8_t> q(w.size());
+      quantize(w, first, count, q);
+      transpose(q.data(), count, in_, to_.bytes.as<std::int8_t>().data(), rows_.count, first);
     }
   }
 
   const Status& status() const { return status_; }
 
  private:
+  void quantize(std::span<const float> w, std::size_t first, std::size_t count,
+                std::span<std::int8_t> q) {
+    if (format_ == WeightFormat::kW8)
+      return quant::quantize_per_channel(w.data(), count, in_, q.data(), to_.scales.data() + first);
+    float* scales = to_.scales.data() + first * (in_ / to_.group);
+    quant::quantize_grouped_4bit(w.data(), count, in_, to_.group, q.data(), scales);
+  }
+
   void fail(Status status) {
     const std::lock_guard lock(mutex_);
     if (status_.ok()) status_ = std::move(status);
@@ -110,18 +117,19 @@ std::string part_name(const std::string& name, RowRange rows, const hf::TensorVi
 
 }  // namespace
 
-std::string_view name(WeightFormat format) { return format == WeightFormat::kF16 ? "f16" : "w8"; }
-
 qnn::WeightEncoding LinearWeight::encoding() const {
+  using Kind = qnn::WeightEncoding::Kind;
   if (scales.empty()) return {};
-  return {.kind = qnn::WeightEncoding::Kind::kPerChannel8,
-          .axis = static_cast<std::int32_t>(dims.size() - 1),
-          .scales = scales};
+  if (group != 0) return {.kind = Kind::kGroup4, .axis = 0, .group = group, .scales = scales};
+  const auto channels = static_cast<std::int32_t>(dims.size() - 1);
+  return {.kind = Kind::kPerChannel8, .axis = channels, .group = 0, .scales = scales};
 }
 
-Status check_values(std::span<const float> values, bool as_f16, std::size_t first_index) {
+Status check_values(std::span<const float> values, WeightFormat format, std::size_t first_index) {
   // 65520 and above round to infinity; NaN fails every comparison, so the test is for what is fine.
-  const float limit = as_f16 ? 65520.0f : INFINITY;
+  float limit = INFINITY;
+  if (format == WeightFormat::kF16) limit = 65520.0f;
+  if (format == WeightFormat::kW4) limit = quant::kMostGrouped4;
   bool fine = true;
   for (const float v : values) fine &= std::abs(v) < limit;
   if (fine) return {};
@@ -131,13 +139,16 @@ Status check_values(std::span<const float> values, bool as_f16, std::size_t firs
       "element " + std::to_string(first_index + static_cast<std::size_t>(bad - values.begin())) +
       " is " + std::to_string(*bad);
   if (!std::isfinite(*bad)) return corrupt(what + "; a finite number is needed");
+  if (format == WeightFormat::kW4)
+    return out_of_range(what + ", beyond what 4 bits with a 16-bit float scale hold (458528)");
   return out_of_range(what + ", beyond the largest 16-bit float (65504)");
 }
 
 Result<VectorWeight> make_vector(std::string name, qnn::Dims dims, Qnn_DataType_t activation,
                                  std::span<const float> values) {
   const bool half = activation == QNN_DATATYPE_FLOAT_16;
-  QHX_RETURN_IF_ERROR(check_values(values, half, 0).with_context("tensor " + name));
+  QHX_RETURN_IF_ERROR(check_values(values, half ? WeightFormat::kF16 : WeightFormat::kF32, 0)
+                          .with_context("tensor " + name));
   VectorWeight out{std::move(name), std::move(dims), activation, {}};
   if (half) {
     std::vector<std::uint16_t> halves(values.size());
@@ -156,14 +167,16 @@ Result<LinearWeight> WeightLoader::matrix(const std::string& name, RowRange rows
   QHX_ASSIGN_OR_RETURN(const hf::TensorView tensor, checkpoint_.find(name));
   QHX_ASSIGN_OR_RETURN(rows, resolve(rows, tensor).with_context("tensor " + name));
   const std::size_t in = tensor.row_size();
-  const bool w8 = format_ == WeightFormat::kW8;
+  const WeightFormat format = plan_.of(name, in);
   LinearWeight out;
   out.name = part_name(name, rows, tensor);
   out.dims = {1, 1, static_cast<std::uint32_t>(in), static_cast<std::uint32_t>(rows.count)};
-  out.type = w8 ? QNN_DATATYPE_SFIXED_POINT_8 : QNN_DATATYPE_FLOAT_16;
-  out.bytes = AlignedBuffer(in * rows.count * (w8 ? 1 : 2));
-  if (w8) out.scales.resize(rows.count);
-  MatrixConverter converter(tensor, rows, format_, exponent, out);
+  const bool half = format == WeightFormat::kF16;
+  out.type = half ? QNN_DATATYPE_FLOAT_16 : QNN_DATATYPE_SFIXED_POINT_8;
+  out.bytes = AlignedBuffer(in * rows.count * (half ? 2 : 1));
+  if (format == WeightFormat::kW4) out.group = quant::kGroupSize;
+  if (!half) out.scales.resize(rows.count * (out.group == 0 ? 1 : in / out.group));
+  MatrixConverter converter(tensor, rows, format, exponent, out);
   pool_.run(converter.blocks(), [&](std::size_t i) { converter.block(i); });
   QHX_RETURN_IF_ERROR(converter.status().with_context("tensor " + name));
   checkpoint_.drop_resident(tensor);

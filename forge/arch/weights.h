@@ -13,16 +13,13 @@
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "forge/hf/safetensors.h"
+#include "forge/quant/weight_plan.h"
 #include "qnn/graph_builder.h"
 
 namespace qhx::forge {
 
-enum class WeightFormat {
-  kF16,
-  kW8,  // int8, symmetric, one scale an output channel
-};
-// "f16", "w8".
-std::string_view name(WeightFormat format);
+using quant::WeightFormat;
+using quant::WeightPlan;
 
 // A linear's weight [1, 1, in, out].
 struct LinearWeight {
@@ -30,7 +27,8 @@ struct LinearWeight {
   qnn::Dims dims;
   Qnn_DataType_t type = QNN_DATATYPE_UNDEFINED;
   AlignedBuffer bytes;
-  std::vector<float> scales;  // [out] for int8; else empty
+  std::vector<float> scales;  // [out] for int8, [out, in / group] for 4 bits; else empty
+  std::uint32_t group = 0;    // inputs that share a scale; 0: all
 
   // Refers to `scales`.
   qnn::WeightEncoding encoding() const;
@@ -68,9 +66,10 @@ struct PowersOfTwo {
 Result<VectorWeight> make_vector(std::string name, qnn::Dims dims, Qnn_DataType_t activation,
                                  std::span<const float> values);
 
-// kCorrupt for NaN or infinity, kOutOfRange for a magnitude that becomes infinite as f16 when
-// `as_f16`; the message says which element, counted from `first_index`.
-Status check_values(std::span<const float> values, bool as_f16, std::size_t first_index);
+// kCorrupt for NaN or infinity, kOutOfRange for a magnitude that the format cannot hold: as f16 it
+// would become infinite, of 4 bits the scale would. The message says which element, counted from
+// `first_index`.
+Status check_values(std::span<const float> values, WeightFormat format, std::size_t first_index);
 
 class WeightLoader {
  public:
@@ -78,10 +77,10 @@ class WeightLoader {
   using Progress = std::function<Status(std::size_t elements)>;
 
   // All references must outlive the loader.
-  WeightLoader(const hf::Checkpoint& checkpoint, WeightFormat format, Qnn_DataType_t activation,
+  WeightLoader(const hf::Checkpoint& checkpoint, WeightPlan plan, Qnn_DataType_t activation,
                ThreadPool& pool, Progress progress)
       : checkpoint_(checkpoint),
-        format_(format),
+        plan_(std::move(plan)),
         activation_(activation),
         pool_(pool),
         progress_(std::move(progress)) {}
@@ -103,7 +102,7 @@ class WeightLoader {
   Result<LinearWeight> matrix(const std::string& name, RowRange rows, int exponent) const;
 
   const hf::Checkpoint& checkpoint_;
-  WeightFormat format_;
+  WeightPlan plan_;
   Qnn_DataType_t activation_;
   ThreadPool& pool_;
   Progress progress_;

@@ -111,6 +111,33 @@ TEST_F(Weights, Int8IsQuantizedByRowThenTransposed) {
   EXPECT_EQ(seen_, kOut * kIn);
 }
 
+TEST_F(Weights, FourBitsAreQuantizedByGroupThenTransposed) {
+  constexpr std::size_t kOut = 130, kIn = 96, kGroups = 3;
+  make(kOut, kIn);
+  std::vector<std::int8_t> q(kOut * kIn);
+  std::vector<float> scales(kOut * kGroups);
+  quant::quantize_grouped_4bit(matrix_.data(), kOut, kIn, 32, q.data(), scales.data());
+  const auto linear = loader(WeightFormat::kW4).linear("m");
+  ASSERT_TRUE(linear.ok()) << linear.status();
+  EXPECT_EQ(linear->weight.type, QNN_DATATYPE_SFIXED_POINT_8);
+  EXPECT_EQ(linear->weight.encoding().kind, qnn::WeightEncoding::Kind::kGroup4);
+  EXPECT_EQ(linear->weight.encoding().group, 32u);
+  EXPECT_EQ(linear->weight.scales, scales) << "[out, groups]";
+  const auto values = linear->weight.bytes.as<std::int8_t>();
+  for (std::size_t o = 0; o < kOut; ++o) {
+    for (std::size_t i = 0; i < kIn; ++i)
+      ASSERT_EQ(values[i * kOut + o], q[o * kIn + i]) << o << ", " << i;
+  }
+}
+
+TEST_F(Weights, RowsThatAreNoGroupsKeepInt8) {
+  make(7, 48);
+  const auto linear = loader(WeightFormat::kW4).linear("m");
+  ASSERT_TRUE(linear.ok()) << linear.status();
+  EXPECT_EQ(linear->weight.encoding().kind, qnn::WeightEncoding::Kind::kPerChannel8);
+  EXPECT_EQ(linear->weight.scales.size(), 7u);
+}
+
 TEST_F(Weights, APartOfTheRowsHasANameOfItsOwn) {
   make(150, 5);
   const auto part = loader(WeightFormat::kF16).linear_with_bias("m", {70, 75});
@@ -175,8 +202,13 @@ TEST_F(Weights, ValuesThatCannotBeRepresentedAreNamed) {
   EXPECT_EQ(status.code(), StatusCode::kOutOfRange);
   EXPECT_THAT(status.message(), HasSubstr("element 703 is -65520"));
   EXPECT_TRUE(loader(WeightFormat::kW8).linear("m").ok()) << "int8 has a scale for it";
+  make(10, 32);
+  matrix_[40] = 5e5f;
+  write(10, 32);
+  EXPECT_THAT(loader(WeightFormat::kW4).linear("m").status().message(),
+              HasSubstr("element 40 is 500000.000000, beyond what 4 bits"));
   bias_[1] = INFINITY;
-  write(100, 10);
+  write(10, 32);
   EXPECT_THAT(loader(WeightFormat::kW8).linear_with_bias("m").status().message(),
               HasSubstr("tensor m.bias: element 1 is inf"));
 }

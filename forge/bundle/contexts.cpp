@@ -32,6 +32,21 @@ Result<std::vector<qnn::Graph>> build(const ContextJob& job, const GraphSource& 
   QHX_CHECK(false);
 }
 
+// Calls `see(context, tensor, elements)` for all that become part of a context. The head is as
+// large as the embedding table, whichever of the two it is made of.
+template <typename See>
+void for_each_weight(const hf::ModelConfig& config, const See& see) {
+  for (const hf::ExpectedTensor& tensor : hf::expected_tensors(config)) {
+    if (tensor.name == "lm_head.weight") continue;
+    double count = 1;
+    for (const std::size_t extent : tensor.shape) count *= static_cast<double>(extent);
+    const ContextKind kind = tensor.name == kEmbedTensor                ? ContextKind::kHead
+                             : tensor.name.starts_with("model.visual.") ? ContextKind::kVision
+                                                                        : ContextKind::kText;
+    see(kind, tensor, count);
+  }
+}
+
 }  // namespace
 
 std::vector<ContextJob> context_jobs(const ForgeOptions& options, const BundleNames& names) {
@@ -57,15 +72,9 @@ TextDecoderSpec text_spec(const ForgeOptions& options, const hf::ModelConfig& co
 }
 
 ContextWeights::ContextWeights(const hf::ModelConfig& config) {
-  for (const hf::ExpectedTensor& tensor : hf::expected_tensors(config)) {
-    double count = 1;
-    for (const std::size_t extent : tensor.shape) count *= static_cast<double>(extent);
-    if (tensor.name == kEmbedTensor) {
-      head = count;
-    } else if (tensor.name != "lm_head.weight") {
-      (tensor.name.starts_with("model.visual.") ? vision : text) += count;
-    }
-  }
+  for_each_weight(config, [&](ContextKind kind, const hf::ExpectedTensor&, double count) {
+    (kind == ContextKind::kVision ? vision : kind == ContextKind::kText ? text : head) += count;
+  });
 }
 
 double ContextWeights::of(ContextKind kind) const {
@@ -78,6 +87,16 @@ double ContextWeights::of(ContextKind kind) const {
       return head;
   }
   QHX_CHECK(false);
+}
+
+double stored_bytes(ContextKind kind, const hf::ModelConfig& config, const WeightPlan& plan) {
+  double bytes = 0;
+  for_each_weight(config, [&](ContextKind of, const hf::ExpectedTensor& tensor, double count) {
+    if (of != kind) return;
+    const auto in = static_cast<std::size_t>(count) / tensor.shape.front();
+    bytes += count * quant::bits_per_weight(plan.of(tensor.name, in)) / 8;
+  });
+  return bytes;
 }
 
 Result<std::vector<qnn::Graph>> build_graphs(const ContextJob& job, const GraphSource& source,

@@ -43,6 +43,10 @@ struct ContextWeights {
   double of(ContextKind kind) const;
 };
 
+// Bytes that the linears of a context take in the formats of the plan; norms and biases, which are
+// small, are counted like them.
+double stored_bytes(ContextKind kind, const hf::ModelConfig& config, const WeightPlan& plan);
+
 // Where the graphs of a context come from.
 struct GraphSource {
   const ForgeOptions& options;

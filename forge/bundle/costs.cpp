@@ -30,9 +30,10 @@ double Costs::stored_bytes(std::span<const ContextJob> jobs) const {
     const bool apart =
         job.kind == ContextKind::kText && options_.target.device() && !job.share_weights;
     const auto copies = apart ? text_spec(options_, config_).graphs.size() : 1;
-    stored += weights(job) * static_cast<double>(copies);
+    stored +=
+        forge::stored_bytes(job.kind, config_, options_.weights) * static_cast<double>(copies);
   }
-  return stored * (options_.weights == WeightFormat::kW8 ? 1.0 : 2.0);
+  return stored;
 }
 
 double Costs::measuring(const CalibrationSet& set) const {

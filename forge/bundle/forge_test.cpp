@@ -172,6 +172,21 @@ TEST_F(Bundle, F16WeightsTakeTwiceTheRoom) {
   EXPECT_GT(fs::file_size(options_.output / "llm_shared_64.bin"), w8 + w8 / 2);
 }
 
+TEST_F(Bundle, FourBitWeightsTakeHalfTheRoom) {
+  make_checkpoint({.hidden = 256, .ffn = 512}, options_.checkpoint);
+  ASSERT_TRUE(forge_bundle(options_).ok());
+  const auto size = [&](const char* file) { return fs::file_size(options_.output / file); };
+  const auto text = size("llm_shared_64.bin"), vision = size("vis_native_64.bin");
+  options_.force = true;
+  options_.weights = WeightFormat::kW4;
+  const auto report = forge_bundle(options_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_LT(size("llm_shared_64.bin"), text * 3 / 4);
+  EXPECT_EQ(size("vis_native_64.bin"), vision) << "keeps int8";
+  const auto record = nlohmann::json::parse(*read_file(options_.output / "forge.json"));
+  EXPECT_EQ(record["options"]["weights"], "w4");
+}
+
 TEST_F(Bundle, AnInt8CacheHasScales) {
   make_checkpoint({}, options_.checkpoint);
   options_.kv = KvFormat::kInt8;

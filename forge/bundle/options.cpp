@@ -98,10 +98,9 @@ Result<Target> parse_target(std::string_view name) {
 }
 
 Result<WeightFormat> parse_weight_format(std::string_view text) {
-  for (const WeightFormat format : {WeightFormat::kF16, WeightFormat::kW8}) {
-    if (text == name(format)) return format;
-  }
-  return invalid_argument("--weights " + std::string(text) + ": expected f16 or w8");
+  const auto format = quant::parse_format(text);
+  if (format && *format != WeightFormat::kF32) return *format;
+  return invalid_argument("--weights " + std::string(text) + ": expected f16, w8 or w4");
 }
 
 std::string_view name(KvFormat format) { return format == KvFormat::kInt8 ? "int8" : "f16"; }

@@ -15,8 +15,9 @@ Status expect(std::string_view property, std::uint64_t wanted, std::uint64_t fou
                        "; use a library version that follows the option");
 }
 
-// Between one byte a weight and two: room for scales, biases, norms and padding.
-constexpr double kMostBytesPerInt8 = 1.5;
+// Of the bytes that the weights should have, where half of a type's bits are double: room for
+// scales, biases, norms and padding.
+constexpr double kMostPart = 1.5;
 constexpr double kOtherBytes = 1 << 20;
 
 // The vision graph's rotary tables: cosine and sine of half a head's channels for each patch.
@@ -29,15 +30,16 @@ double table_bytes(const ContextJob& job, const ForgeOptions& options,
 
 Status check_weight_bytes(const HtpGraphFacts& facts, const ContextJob& job,
                           const ForgeOptions& options, const hf::ModelConfig& config) {
-  if (options.weights != WeightFormat::kW8 || !facts.shared_weight_bytes) return {};
-  const double weights = ContextWeights(config).of(job.kind);
-  const double most = weights * kMostBytesPerInt8 + table_bytes(job, options, config) + kOtherBytes;
+  if (options.weights == WeightFormat::kF16 || !facts.shared_weight_bytes) return {};
+  const double most = stored_bytes(job.kind, config, options.weights) * kMostPart +
+                      table_bytes(job, options, config) + kOtherBytes;
   const std::uint64_t found = *facts.shared_weight_bytes + facts.own_weight_bytes;
   if (static_cast<double>(found) <= most) return {};
-  return backend_error("its weights take " + std::to_string(found) + " bytes, expected at most " +
-                       std::to_string(static_cast<std::uint64_t>(most)) + " for " +
-                       std::to_string(static_cast<std::uint64_t>(weights)) +
-                       " int8 weights: the library has widened them");
+  return backend_error(
+      "its weights take " + std::to_string(found) + " bytes, expected at most " +
+      std::to_string(static_cast<std::uint64_t>(most)) + " for " +
+      std::to_string(static_cast<std::uint64_t>(ContextWeights(config).of(job.kind))) + " " +
+      std::string(name(options.weights)) + " weights: the library has widened them");
 }
 
 }  // namespace

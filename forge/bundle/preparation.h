@@ -10,9 +10,9 @@
 
 namespace qhx::forge {
 
-// Optimization level, VTCM, DLBC, and the bytes of the weights: int8 ones must not have become
-// wider. Graphs whose library records none of these pass. kQnn, naming graph, property, expected
-// and found value.
+// Optimization level, VTCM, DLBC, and the bytes of the weights: int8 and 4-bit ones must not have
+// become wider. Graphs whose library records none of these pass. kQnn, naming graph, property,
+// expected and found value.
 Status check_preparation(const ContextJob& job, const ForgeOptions& options,
                          const hf::ModelConfig& config, const qnn::BinaryInfo& binary);
 

@@ -59,5 +59,13 @@ TEST_F(Preparation, Int8WeightsMustStayInt8) {
   EXPECT_TRUE(check().ok()) << check();
 }
 
+TEST_F(Preparation, FourBitWeightsMustStayFourBits) {
+  options_.weights = WeightFormat::kW4;
+  binary_.graphs[0].htp->shared_weight_bytes = 2 * weights_;
+  EXPECT_THAT(check().message(), HasSubstr("w4 weights: the library has widened them"));
+  binary_.graphs[0].htp->shared_weight_bytes = weights_ * 9 / 16;
+  EXPECT_TRUE(check().ok()) << check();
+}
+
 }  // namespace
 }  // namespace qhx::forge

@@ -30,7 +30,8 @@ Result<manifest::FileRecord> write_f16_table(const hf::Checkpoint& checkpoint,
     const std::size_t rows = std::min(block_rows, tensor.rows() - row);
     const std::span block(values.data(), rows * width);
     QHX_RETURN_IF_ERROR(hf::read_f32(tensor, row, rows, block));
-    QHX_RETURN_IF_ERROR(check_values(block, true, row * width).with_context("tensor " + name));
+    QHX_RETURN_IF_ERROR(
+        check_values(block, WeightFormat::kF16, row * width).with_context("tensor " + name));
     const std::span block16(halves.data(), block.size());
     f32_to_f16(block, block16);
     record.block_xxh3.push_back(xxh3_64(std::as_bytes(block16)));
@@ -47,7 +48,7 @@ Status write_f32_table(const hf::Checkpoint& checkpoint, const std::string& name
                        const std::filesystem::path& file) {
   QHX_ASSIGN_OR_RETURN(const hf::TensorView tensor, checkpoint.find(name));
   QHX_ASSIGN_OR_RETURN(const std::vector<float> values, hf::read_f32(tensor));
-  QHX_RETURN_IF_ERROR(check_values(values, false, 0).with_context("tensor " + name));
+  QHX_RETURN_IF_ERROR(check_values(values, WeightFormat::kF32, 0).with_context("tensor " + name));
   return write_file(file, std::as_bytes(std::span(values)));
 }
 

@@ -86,6 +86,27 @@ TEST(Quantize, ZerosAndTinyWeights) {
   }
 }
 
+TEST(Quantize, ScalesOfGroupsAreHalvesHoweverSmall) {
+  std::vector<float> w = random_weights(6 * 32);
+  // Magnitudes from the smallest floats to beyond the largest half.
+  const float factors[] = {1.0f, 0x1p-18f, 0x1p-24f, 1e-40f, 0.0f, 0x1p+19f};
+  for (std::size_t i = 0; i < w.size(); ++i) w[i] *= factors[i / 32];
+  std::vector<std::int8_t> q(w.size());
+  std::vector<float> scales(6), back(w.size());
+  quantize_grouped_4bit(w.data(), 6, 32, 32, q.data(), scales.data());
+  dequantize(q.data(), scales.data(), 6, 32, 32, back.data());
+  for (std::size_t g = 0; g < 6; ++g) {
+    EXPECT_EQ(scales[g], f16_to_f32(f32_to_f16(scales[g]))) << g;
+    EXPECT_EQ(scales[g] == 0, factors[g] == 0) << g;
+    for (std::size_t i = g * 32; g < 5 && i < (g + 1) * 32; ++i)
+      EXPECT_LE(std::abs(back[i] - w[i]), scales[g] * 0.5001f) << g;
+  }
+  EXPECT_EQ(scales[3], 0x1p-24f);
+  EXPECT_EQ(scales[5], 65504.0f);
+  round_to_grouped_4bit(w.data(), 6, 32, 32);
+  EXPECT_EQ(w, back);
+}
+
 TEST(Quantize, RoundTripsAreTheFormatsOwn) {
   std::vector<float> w = random_weights(3 * 32);
   std::vector<float> rounded = w, expected(w.size());

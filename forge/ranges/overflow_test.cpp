@@ -116,9 +116,7 @@ class Overflow : public ::testing::Test {
 
   // The set's picture and its prompt.
   Tensors run_reference(WeightFormat weights) {
-    const auto format =
-        weights == WeightFormat::kW8 ? reference::WeightFormat::kW8 : reference::WeightFormat::kF16;
-    picture_ = reference::VisionModel::load(config_, *checkpoint_, format)
+    picture_ = reference::VisionModel::load(config_, *checkpoint_, weights)
                    .value()
                    .run(set_.pictures[0].patches, set_.pictures[0].grid, pool_);
     const auto& tokens = set_.prompts[0].tokens;
@@ -126,7 +124,7 @@ class Overflow : public ::testing::Test {
                                          std::span(&set_.pictures[0].grid, 1), 2)
                      .value();
     reference::KvCache cache;
-    const auto model = reference::TextModel::load(config_, *checkpoint_, format).value();
+    const auto model = reference::TextModel::load(config_, *checkpoint_, weights).value();
     const auto text =
         model.prefill({tokens, positions_.ids, positions_.delta, &picture_}, cache, pool_).value();
     Tensors out{picture_.image_embeds.values, text.hidden.values, text.logits, {}};

@@ -74,6 +74,7 @@ class ToyExecutor final : public runtime::GraphExecutor {
       : model_(model), role_(role), info_(info) {}
   const qnn::GraphInfo& info() const override { return info_; }
   Result<std::unique_ptr<runtime::BoundGraph>> bind(std::span<const NamedBuffer> buffers) override;
+  void rest() override { ++model_.rests[role_]; }
 
  private:
   class Bound;

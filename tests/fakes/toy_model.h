@@ -53,7 +53,7 @@ class ToyModel final : public runtime::GraphProvider {
   std::map<runtime::Role, std::vector<qnn::GraphInfo>> further;
   Head head;
   Hook before;
-  std::map<runtime::Role, int> opened, runs;
+  std::map<runtime::Role, int> opened, runs, rests;
   // The cache rows and rows of the decoder graphs that ran, in order.
   std::vector<std::pair<std::uint32_t, std::uint32_t>> trace;
 

@@ -2,7 +2,7 @@
 """The product against Hugging Face, stage by stage: forge a golden set's checkpoint, run qhx_generate, compare its dump.
 
   check_bundle.py --build build SET [SET ...]               f16 weights against the goldens
-  check_bundle.py --build build --weights w8 SET [SET ...]  W8 against the reference with the same weights dequantized
+  check_bundle.py --build build --weights w8 SET [SET ...]  W8 (or w4) against the reference with the same weights dequantized
 
 A SET is a folder as tools/hf_golden.py writes it: hf/ (the checkpoint) and one folder a case with meta.json and
 tensors.safetensors. Prints a table; fails below the thresholds, or where greedy ids part although the two best logits
@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import load_file
 
-THRESHOLD = {"f16": 0.99999, "w8": 0.9999}
+THRESHOLD = {"f16": 0.99999, "w8": 0.9999, "w4": 0.9999}
 EXACT = ["pixels", "position_ids", "input_ids"]
 # Logits closer than this part of the largest magnitude may change places under fp16 weights.
 BLUR = 2e-3

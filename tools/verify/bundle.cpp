@@ -46,9 +46,9 @@ Result<reference::WeightFormat> weight_format(const Bundle& bundle, const std::s
       return corrupt(file.string() + ": options.weights: " + error.what());
     }
   }
-  if (word == "w8") return reference::WeightFormat::kW8;
-  if (word == "f16") return reference::WeightFormat::kF16;
-  const std::string why = "\"" + word + "\": the reference knows w8 and f16";
+  const auto format = quant::parse_format(word);
+  if (format && *format != reference::WeightFormat::kF32) return *format;
+  const std::string why = "\"" + word + "\": the reference knows f16, w8 and w4";
   if (!given.empty()) return invalid_argument("--weights " + why);
   return unsupported("forge.json: options.weights " + why);
 }

@@ -20,7 +20,7 @@ Result<std::map<std::string, ProvedFile>> proved_files(const Bundle& bundle);
 // kCorrupt names the first file that is not the one that was proved.
 Status check_files(const std::map<std::string, ProvedFile>& proved, const Bundle& bundle);
 
-// "w8" or "f16" from `given`, or forge.json if that is empty.
+// "f16", "w8" or "w4" from `given`, or forge.json if that is empty.
 Result<reference::WeightFormat> weight_format(const Bundle& bundle, const std::string& given);
 
 }  // namespace qhx::verify

@@ -22,7 +22,7 @@ using reference::WeightFormat;
 
 // The least cosines of the ladder of proof. Graphs for devices compute in 16-bit floats. A value of
 // an int8 cache is off by up to 1/254 of its row's largest.
-constexpr double kCpuF16 = 0.99999, kDeviceF16 = 0.9999, kSameW8 = 0.9999, kW8Vision = 0.999,
+constexpr double kCpuF16 = 0.99999, kDeviceF16 = 0.9999, kSameIntegers = 0.9999, kW8Vision = 0.999,
                  kInt8Cache = 0.9999;
 
 struct Rung {
@@ -37,7 +37,9 @@ std::vector<Rung> rungs(const Bundle& bundle, WeightFormat format) {
     const double text = bundle.manifest.kv.dtype == "i8" ? std::min(least, kInt8Cache) : least;
     return {{"fp32 weights", WeightFormat::kF32, {least, text, true}}};
   }
-  return {{"the same w8 weights, dequantized", WeightFormat::kW8, {kSameW8, kSameW8, true}},
+  return {{"the same " + std::string(name(format)) + " weights, dequantized",
+           format,
+           {kSameIntegers, kSameIntegers, true}},
           {"fp32 weights", WeightFormat::kF32, {kW8Vision, std::nullopt, false}}};
 }
 

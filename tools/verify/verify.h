@@ -19,7 +19,7 @@ struct Options {
   std::filesystem::path image;
   std::optional<std::string> prompt;
   std::size_t tokens = 0;  // 0: kDefaultTokens
-  std::string weights;     // "w8", "f16"; empty: what forge.json says
+  std::string weights;     // "f16", "w8", "w4"; empty: what forge.json says
   bool write = false;
   bool allow_low_memory = false;
   bool progress = true;  // on stderr, after two seconds

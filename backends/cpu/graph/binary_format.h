@@ -21,7 +21,7 @@ struct Header {
 static_assert(sizeof(Header) == 64);
 
 inline constexpr std::array<char, 8> kMagic = {'Q', 'H', 'X', 'C', 'P', 'U', '\r', '\n'};
-inline constexpr std::uint32_t kFormatVersion = 2;
+inline constexpr std::uint32_t kFormatVersion = 3;
 // More metadata than this is refused.
 inline constexpr std::uint64_t kMaxMetadataBytes = std::uint64_t{1} << 26;
 

@@ -9,12 +9,15 @@
 namespace qhx::cpu {
 namespace {
 
-// Scale of channel n, group g is at n * groups + g in QNN's block encoding; per channel there is
-// one group.
-void pack_all_scales(const PackedFormat& format, const Quantization& quantization,
-                     std::span<float> to) {
-  const std::size_t groups = group_count(format.k, format.group);
-  pack_scales(quantization.scales.data(), format.n, groups, groups, 1, 0, to);
+void pack_all_scales(const PackedFormat& format, const Quantization& quantization, std::byte* to) {
+  const std::size_t count = packed_scales(format.n, format.k, format.group);
+  const float* const from = quantization.scales.data();
+  if (format.group == 0) {
+    pack_scales(from, format.n, 0, {reinterpret_cast<float*>(to), count});
+  } else {
+    pack_group_scales(from, format.n, group_count(format.k, format.group), 0,
+                      {reinterpret_cast<std::uint16_t*>(to), count});
+  }
 }
 
 std::span<const std::byte> bytes_of(const std::vector<std::uint32_t>& values) {
@@ -85,9 +88,7 @@ std::shared_ptr<const Blob> Constant::pack(const PackedFormat& format, WeightLay
     pack_weights(source, first, panels);
   });
   if (size > format.scales_offset()) {
-    auto* scales = reinterpret_cast<float*>(buffer.data() + format.scales_offset());
-    pack_all_scales(format, quantization_,
-                    {scales, packed_scales(format.n, format.k, format.group)});
+    pack_all_scales(format, quantization_, buffer.data() + format.scales_offset());
   }
   return tools.blobs.intern(std::make_shared<Blob>(std::move(buffer), size));
 }

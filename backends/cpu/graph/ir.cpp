@@ -17,7 +17,7 @@ std::uint64_t PackedFormat::scales_offset() const {
 
 std::uint64_t PackedFormat::size_bytes() const {
   const bool scaled = type == WeightType::kI8 || type == WeightType::kI4;
-  return scales_offset() + (scaled ? packed_scales(n, k, group) * sizeof(float) : 0);
+  return scales_offset() + (scaled ? packed_scales(n, k, group) * scale_size(group) : 0);
 }
 
 std::uint64_t Tensor::elements() const { return element_count(dims); }

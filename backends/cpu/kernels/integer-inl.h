@@ -149,18 +149,19 @@ static void integer_tile(const LinearArgs& args, const IntegerRows& x, std::size
     }
     weights += kWhole * Panel<T>::kStepBytes;
     values += L * kIntegerGroup;
-    const float* const group_scales =
+    const std::uint16_t* const group_scales =
         w.group == 0
             ? nullptr
-            : w.scales + (panel * weight_groups + g * kIntegerGroup / w.group) * kPanelWidth;
+            : w.group_scales + (panel * weight_groups + g * kIntegerGroup / w.group) * kPanelWidth;
     QHX_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
       const std::size_t at =
           v / kPanelVectors * weight_groups * kPanelWidth + v % kPanelVectors * kLanes;
+      const V group_scale = group_scales == nullptr ? set1(1.0f) : load_f16(group_scales + at);
       QHX_UNROLL for (std::size_t r = 0; r < R; ++r) {
         I sum = acc[L - 1][r][v];
         if constexpr (L == 2) sum = add(sum, shift_left<kPieceBits>(acc[0][r][v]));
         V value = to_floats(sum);
-        if (group_scales != nullptr) value = mul(value, load(group_scales + at));
+        if (group_scales != nullptr) value = mul(value, group_scale);
         total[r][v] = fma(value, set1(x.scales[(row + r) * x.groups + g]), total[r][v]);
       }
     }

@@ -31,9 +31,10 @@ namespace qhx::cpu {
 //
 // Values past K are zero.
 //
-//   scales (kI8, kI4)  float [P][G][16]     group g scales k in [g * group, (g + 1) * group), the
-//                                           last may be shorter: G = ceil(K / group);
-//                                           group = 0 means per channel: G = 1
+//   scales (kI8, kI4)  float [P][16]        one a channel: group = 0
+//                      half  [P][G][16]     or one for each group: group g scales k in
+//                                           [g * group, (g + 1) * group), the last may be shorter:
+//                                           G = ceil(K / group)
 //   bias (any type)    float [P][16]        zero past N; optional
 //
 // With a 64-byte aligned base every panel of kF32, kI8, kI4, and of kF16 with even K, starts
@@ -49,8 +50,9 @@ struct PackedWeights {
   std::size_t k = 0;              // input channels
   std::size_t group = 0;          // k values that share a scale; 0: one scale a channel
   const void* panels = nullptr;   // as above
-  const float* scales = nullptr;  // kI8 and kI4 only
-  const float* bias = nullptr;    // or none
+  const float* scales = nullptr;  // kI8 and kI4 only; with groups there are group_scales instead
+  const std::uint16_t* group_scales = nullptr;
+  const float* bias = nullptr;  // or none
 };
 
 // ---- Linear and matrix products ----

@@ -139,7 +139,7 @@ static void stream_panel(const LinearArgs& args, std::size_t row, std::size_t pa
       stream_group<T, R>(weights, x, args.x_stride, g * w.group, least(w.k, (g + 1) * w.group),
                          sums);
       QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
-        const V scale = load(w.scales + (panel * groups + g) * kPanelWidth + v * kLanes);
+        const V scale = load_f16(w.group_scales + (panel * groups + g) * kPanelWidth + v * kLanes);
         QHX_UNROLL for (int r = 0; r < R; ++r) total[r][v] = fma(sums[r][v], scale, total[r][v]);
       }
     }
@@ -180,7 +180,7 @@ static void dequantize(const PackedWeights& w, std::size_t panel, std::size_t be
     V scale[kPanelVectors];
     QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
       const std::size_t at = (panel * groups + k0 / group) * kPanelWidth + v * kLanes;
-      scale[v] = grouped ? load(w.scales + at) : set1(1.0f);
+      scale[v] = grouped ? load_f16(w.group_scales + at) : set1(1.0f);
     }
     const auto write = [&](bool scaled) __attribute__((always_inline)) {
       for_each_k<T>(

@@ -132,14 +132,20 @@ void pack_weights(const WeightSource& source, std::size_t first_channel,
   }
 }
 
-void pack_scales(const float* source, std::size_t n, std::size_t groups, std::size_t channel_stride,
-                 std::size_t group_stride, std::size_t first_channel, std::span<float> scales) {
+void pack_scales(const float* source, std::size_t n, std::size_t first_channel,
+                 std::span<float> scales) {
+  QHX_CHECK(padded_channels(first_channel + n) <= scales.size());
+  std::copy_n(source, n, scales.begin() + static_cast<std::ptrdiff_t>(first_channel));
+}
+
+void pack_group_scales(const float* source, std::size_t n, std::size_t groups,
+                       std::size_t first_channel, std::span<std::uint16_t> scales) {
   QHX_CHECK(padded_channels(first_channel + n) * groups <= scales.size());
   for (std::size_t i = 0; i < n; ++i) {
     const std::size_t channel = first_channel + i;
     for (std::size_t g = 0; g < groups; ++g) {
       scales[(channel / kPanelWidth * groups + g) * kPanelWidth + channel % kPanelWidth] =
-          source[g * group_stride + i * channel_stride];
+          f32_to_f16(source[i * groups + g]);
     }
   }
 }
@@ -152,8 +158,12 @@ void unpack_channel(const PackedWeights& weights, std::size_t channel, std::span
   for (std::size_t k = 0; k < weights.k; ++k) {
     out[k] = weight_at(weights, panel, lane, k);
     if (!scaled) continue;
-    const std::size_t g = weights.group == 0 ? 0 : k / weights.group;
-    out[k] *= weights.scales[(panel * groups + g) * kPanelWidth + lane];
+    if (weights.group == 0) {
+      out[k] *= weights.scales[channel];
+    } else {
+      const std::size_t g = k / weights.group;
+      out[k] *= f16_to_f32(weights.group_scales[(panel * groups + g) * kPanelWidth + lane]);
+    }
   }
 }
 

@@ -17,10 +17,13 @@ constexpr std::size_t group_count(std::size_t k, std::size_t group) {
   return group == 0 ? 1 : (k + group - 1) / group;
 }
 
-// Bytes of the panels of N x K weights, and floats of their scales. The caller keeps N * K below
-// 2^60.
+// Bytes of the panels of N x K weights, the number of their scales, and the bytes of a scale. The
+// caller keeps N * K below 2^60.
 std::size_t packed_bytes(WeightType type, std::size_t n, std::size_t k);
 std::size_t packed_scales(std::size_t n, std::size_t k, std::size_t group);
+constexpr std::size_t scale_size(std::size_t group) {
+  return group == 0 ? sizeof(float) : sizeof(std::uint16_t);
+}
 
 // Weights as a graph gives them. Element (k, n) is at k * k_stride + n * n_stride:
 // [K, N] (MatMul, 1x1 Conv2d HWIO) has strides (N, 1), [N, K] (FullyConnected, transposed MatMul)
@@ -40,10 +43,13 @@ struct WeightSource {
 void pack_weights(const WeightSource& source, std::size_t first_channel,
                   std::span<std::byte> panels);
 
-// Scales, element (g, n) at g * group_stride + n * channel_stride, to the same channels of `scales`
-// [P][groups][16]. Also packs a bias: one group.
-void pack_scales(const float* source, std::size_t n, std::size_t groups, std::size_t channel_stride,
-                 std::size_t group_stride, std::size_t first_channel, std::span<float> scales);
+// Scales of n channels to `scales` [P][16], from channel first_channel on. Also packs a bias.
+void pack_scales(const float* source, std::size_t n, std::size_t first_channel,
+                 std::span<float> scales);
+// Scales of groups, [n][groups], to the same channels of `scales` [P][groups][16], rounded to half
+// precision.
+void pack_group_scales(const float* source, std::size_t n, std::size_t groups,
+                       std::size_t first_channel, std::span<std::uint16_t> scales);
 
 // The inverse of pack_weights with scales applied: channel n as f32 [k]. For checks and tests;
 // slow.

@@ -100,14 +100,14 @@ TEST(Pack, ScalesOfGroupsGoBesideTheirPanel) {
   const std::size_t n = 17, groups = 3;
   std::vector<float> source(n * groups);
   for (std::size_t i = 0; i < source.size(); ++i) source[i] = static_cast<float>(i + 1);
-  std::vector<float> scales(padded_channels(n) * groups);
-  pack_scales(source.data(), n, groups, groups, 1, 0, scales);  // source [N, groups]
-  EXPECT_EQ(scales[0], 1.0f);
-  EXPECT_EQ(scales[16], 2.0f);
-  EXPECT_EQ(scales[15], 46.0f);
-  EXPECT_EQ(scales[groups * 16], 49.0f);
-  EXPECT_EQ(scales[groups * 16 + 16], 50.0f);
-  EXPECT_EQ(scales[groups * 16 + 1], 0.0f);
+  std::vector<std::uint16_t> scales(padded_channels(n) * groups);
+  pack_group_scales(source.data(), n, groups, 0, scales);
+  EXPECT_EQ(f16_to_f32(scales[0]), 1.0f);
+  EXPECT_EQ(f16_to_f32(scales[16]), 2.0f);
+  EXPECT_EQ(f16_to_f32(scales[15]), 46.0f);
+  EXPECT_EQ(f16_to_f32(scales[groups * 16]), 49.0f);
+  EXPECT_EQ(f16_to_f32(scales[groups * 16 + 16]), 50.0f);
+  EXPECT_EQ(f16_to_f32(scales[groups * 16 + 1]), 0.0f);
 }
 
 }  // namespace

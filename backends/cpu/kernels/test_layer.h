@@ -14,11 +14,13 @@ struct Layer {
         unsigned seed)
       : exact(n * k),
         bytes(packed_bytes(type, n, k)),
-        scales(packed_scales(n, k, group)),
+        scales(group == 0 ? packed_scales(n, k, group) : 0),
+        group_scales(group == 0 ? 0 : packed_scales(n, k, group)),
         bias(padded_channels(n)) {
     const std::vector<float> values = random_floats(n * k, seed);
     const std::size_t groups = group_count(k, group);
-    const std::vector<float> scale = random_floats(n * groups, seed + 1, 0.001f, 0.02f);
+    std::vector<float> scale = random_floats(n * groups, seed + 1, 0.001f, 0.02f);
+    for (float& s : scale) s = group == 0 ? s : f16_to_f32(f32_to_f16(s));
     const std::vector<float> biases = random_floats(n, seed + 2);
     std::vector<std::uint16_t> halves(n * k);
     std::vector<std::int8_t> ints(n * k);
@@ -36,20 +38,24 @@ struct Layer {
                        : type == WeightType::kF16 ? static_cast<const void*>(halves.data())
                                                   : static_cast<const void*>(ints.data());
     pack_weights({type, data, n, k, 1, k}, 0, bytes.bytes());
-    if (scaled) pack_scales(scale.data(), n, groups, groups, 1, 0, scales);
-    pack_scales(biases.data(), n, 1, 1, 0, 0, bias);
+    if (scaled && group == 0) pack_scales(scale.data(), n, 0, scales);
+    if (scaled && group != 0) pack_group_scales(scale.data(), n, groups, 0, group_scales);
+    pack_scales(biases.data(), n, 0, bias);
     weights = {.type = type,
                .n = n,
                .k = k,
                .group = group,
                .panels = bytes.data(),
-               .scales = scaled ? scales.data() : nullptr,
+               .scales = scaled && group == 0 ? scales.data() : nullptr,
+               .group_scales = scaled && group != 0 ? group_scales.data() : nullptr,
                .bias = with_bias ? bias.data() : nullptr};
   }
 
   std::vector<double> exact;  // [N, K]
   AlignedBuffer bytes;
-  std::vector<float> scales, bias;
+  std::vector<float> scales;
+  std::vector<std::uint16_t> group_scales;
+  std::vector<float> bias;
   PackedWeights weights;
 };
 

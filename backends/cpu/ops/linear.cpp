@@ -254,7 +254,12 @@ void run_item(const Run& run, const LinearPlan& plan, const Item& item, std::uin
   const std::byte* packed = run.in<std::byte>(layer.weight);
   weights.panels = packed;
   if (weights.type == WeightType::kI8 || weights.type == WeightType::kI4) {
-    weights.scales = reinterpret_cast<const float*>(packed + scales_offset);
+    const std::byte* const scales = packed + scales_offset;
+    if (weights.group == 0) {
+      weights.scales = reinterpret_cast<const float*>(scales);
+    } else {
+      weights.group_scales = reinterpret_cast<const std::uint16_t*>(scales);
+    }
   }
   if (layer.bias >= 0) weights.bias = run.in<float>(layer.bias);
   LinearArgs args{.weights = &weights,

@@ -9,6 +9,9 @@ namespace {
 
 using Kind = Quantization::Kind;
 
+// Rounds to infinity.
+constexpr float kBeyondF16 = 65520.0f;
+
 Status check_int4(const OpView& op, const WeightAxes& axes) {
   const Tensor& weight = *op.inputs[axes.input];
   if (weight.constant == nullptr) return {};  // described without values: nothing to look at yet
@@ -54,6 +57,11 @@ Status check_scales(const OpView& op, const WeightAxes& axes) {
   }
   for (const float scale : q.scales) {
     if (!std::isfinite(scale)) return op_error(op, what + ": a scale is not finite");
+    // Scales of groups are kept as 16-bit floats.
+    if (q.kind == Kind::kGroups4 && std::abs(scale) >= kBeyondF16) {
+      return op_error(op, what + ": a block's scale of " + std::to_string(scale) +
+                              " is beyond the largest 16-bit float (65504)");
+    }
   }
   return {};
 }

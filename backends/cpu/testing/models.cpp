@@ -186,6 +186,8 @@ RandomWeight random_weight(Random& random, std::size_t k, std::size_t n, WeightF
   for (std::size_t i = 0; i < n * groups; ++i) {
     weight.scales.push_back(size / static_cast<float>(most) * random.uniform(0.5f, 1.5f));
   }
+  // The library keeps scales of groups as 16-bit floats.
+  if (weight.form == WeightForm::kW4Groups) weight.scales = rounded(weight.scales, kF16);
   weight.integers.resize(k * n);
   for (std::size_t i = 0; i < k * n; ++i) {
     weight.integers[i] = static_cast<std::int8_t>(random.integer(-most, most));
