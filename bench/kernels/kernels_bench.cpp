@@ -285,7 +285,29 @@ void bench_attention_decode(State& state, const KernelTable* kernels) {
   report_bytes(state, clock, 2.0 * 2 * 128 * static_cast<double>(past));
 }
 
-// The same with 20 filled rows: what skipping masked columns is worth.
+// The same over a cache of int8, with a scale for each row.
+void bench_attention_decode_int8(State& state, const KernelTable* kernels) {
+  const std::size_t past = 1024;
+  DecoderAttention a(past, past, 1);
+  a.cache = AlignedBuffer(kStreamBytes);
+  const std::size_t copies = kStreamBytes / (2 * past * 128);
+  const std::int8_t* const base = a.cache.as<std::int8_t>().data();
+  std::memset(a.cache.data(), 0x2C, a.cache.size());
+  const std::vector<float> scales(past, 0.01f);
+  AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
+  std::size_t copy = 0;
+  const CpuClock clock;
+  for (auto _ : state) {
+    const std::int8_t* const k = base + copy * 2 * past * 128;
+    copy = (copy + 1) % copies;
+    a.args.kv[0] = {KvType::kI8, k, 128, k + past * 128, 128, past, scales.data(), scales.data()};
+    kernels->attention(a.args, scratch.data());
+    benchmark::ClobberMemory();
+  }
+  report_bytes(state, clock, 2.0 * (128 + 4) * static_cast<double>(past));
+}
+
+// As attention_decode with 20 filled rows: what skipping masked columns is worth.
 void bench_attention_empty(State& state, const KernelTable* kernels) {
   DecoderAttention a(1024, 20, 1);
   a.cache = AlignedBuffer(2 * 2 * 1024 * 128);
@@ -419,6 +441,7 @@ void register_target(const KernelTable* table) {
   add("attention_vision", bench_attention_vision);
   add("attention_prefill", bench_attention_prefill);
   add("attention_decode_1024", bench_attention_decode);
+  add("attention_decode_1024_int8", bench_attention_decode_int8);
   add("attention_decode_20_of_1024", bench_attention_empty);
   register_rows(table, suffix);
 }

@@ -116,8 +116,9 @@ class TextGraph {
   }
 
   // Writes this call's rows [1, G, T, D] to the output new_`kind`_i and returns the cache input's
-  // rows followed by them, [1, G, C + T, D].
-  Value with_past(const std::string& kind, std::size_t index, const Value& fresh) {
+  // rows followed by them, [1, G, C + T, D]. Integers follow as what they will be read as: then a
+  // token sees the same whether the one before it came in the same call or in an earlier one.
+  Value with_past(const std::string& kind, std::size_t index, Value fresh) {
     const std::string name = kind + "_" + std::to_string(index);
     const std::string scale = kind + "_scale_" + std::to_string(index);
     const bool int8 = kv_ == KvFormat::kInt8;
@@ -131,6 +132,7 @@ class TextGraph {
       ops_.store_into(rows.integers, stored);
       ops_.store_into(rows.scales, ops_.output("new_" + scale, {heads, rows_, 1}));
       past = ops_.multiply(past, ops_.input("past_" + scale, {heads, context_rows_, 1}));
+      fresh = ops_.multiply(rows.integers, rows.scales);
     } else {
       ops_.store_into(fresh, stored);
     }

@@ -33,11 +33,10 @@ Result<Target> parse_target(std::string_view name);
 
 Result<WeightFormat> parse_weight_format(std::string_view text);
 
-<<<<<<< HEAD
 // "f16", "int8".
 Result<KvFormat> parse_kv_format(std::string_view text);
 std::string_view name(KvFormat format);
-=======
+
 // How weights become 4-bit integers.
 enum class Rounding {
   kNearest,
@@ -56,7 +55,6 @@ struct WeightBudget {
 // "1.2GB", "800MB" (powers of ten) or "5.0bits".
 Result<WeightBudget> parse_budget(std::string_view text);
 std::string to_string(const WeightBudget& budget);  // "5bits", "1200000000B"
->>>>>>> w4
 
 // Size of the pictures that the vision graph takes, in pixels.
 struct ImageSize {
@@ -80,14 +78,11 @@ struct ForgeOptions {
   std::filesystem::path output;      // folder to make
   Target target;
   WeightFormat weights = WeightFormat::kW8;
-<<<<<<< HEAD
   KvFormat kv = KvFormat::kF16;
-=======
   Rounding rounding = Rounding::kCompensated;  // of 4-bit weights
   // With 4-bit weights: some have int8 instead, as far as there is room, chosen by their errors.
   std::optional<WeightBudget> budget;
   bool keep_rounded = false;  // leave what it came to in the bundle, for `qhx verify`
->>>>>>> w4
   ImageSize image;
   // Rows of the KV cache and of one prefill call, both rising. Each context has a decode graph, and
   // a prefill graph for each length of call.

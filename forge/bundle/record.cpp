@@ -22,15 +22,11 @@ nlohmann::ordered_json describe_library(const qnn::BackendLibrary& library) {
 nlohmann::ordered_json describe_options(const ForgeOptions& options, const std::string& model) {
   return {{"target", options.target.name},
           {"soc_model", options.target.soc_model},
-<<<<<<< HEAD
-          {"weights", name(options.weights)},
-          {"kv", name(options.kv)},
-=======
           {"weights", weights_name(options)},
+          {"kv", name(options.kv)},
           {"budget", options.budget ? to_string(*options.budget) : ""},
           {"rounding", rounds_weights(options) ? name(options.rounding) : name(Rounding::kNearest)},
           {"keep_rounded", options.keep_rounded},
->>>>>>> w4
           {"image", {options.image.width, options.image.height}},
           {"ctx", options.context_rows},
           {"prefill", prefill_rows(options)},

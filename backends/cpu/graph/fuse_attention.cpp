@@ -89,35 +89,50 @@ bool resolve_mask(const Graph& graph, const Uses& uses, Match& match) {
   return true;
 }
 
-// Past and new part of keys or values; -1 where there is none. `scales`: of a past of bytes.
-struct CacheParts {
-  int past = -1, fresh = -1, scales = -1;
+// Rows of keys or values; -1 where there are none. `scales`: of rows of bytes.
+struct Rows {
+  int values = -1, scales = -1;
 };
 
-// Bytes of a row times its scale, [.., rows, D] x [.., rows, 1].
-void split_scales(const Graph& graph, const Uses& uses, CacheParts& parts) {
-  const Node* product = uses.producer(parts.past, "ElementWiseBinary");
-  if (product == nullptr || binary_operation(*product) != qnn::Binary::kMultiply) return;
-  const Node* cast = uses.producer(product->inputs[0], "Cast");
-  if (cast == nullptr) return;
-  const Tensor& bytes = tensor_at(graph, cast->inputs[0]);
-  const Tensor& scales = tensor_at(graph, product->inputs[1]);
-  Dims rows = bytes.dims;
-  rows.back() = 1;
-  if (bytes.dtype != DType::kI8 || scales.dtype != DType::kF32 || scales.dims != rows) return;
-  parts.past = cast->inputs[0];
-  parts.scales = product->inputs[1];
+// Whether attention can read the one as keys and the other as values.
+bool alike(const Graph& graph, const Rows& keys, const Rows& values) {
+  return (keys.scales < 0) == (values.scales < 0) &&
+         tensor_at(graph, keys.values).dtype == tensor_at(graph, values.values).dtype;
 }
+
+// Where rows [1, G, rows, D] come from: bytes times a scale for each row are taken apart, halves
+// are read where they are.
+Rows source_of(const Graph& graph, const Uses& uses, int tensor) {
+  const Rows floats{.values = uses.strip(tensor, /*casts=*/true)};
+  const Node* product = uses.producer(uses.strip(tensor), "ElementWiseBinary");
+  if (product == nullptr || binary_operation(*product) != qnn::Binary::kMultiply) return floats;
+  const Node* cast = uses.producer(uses.strip(product->inputs[0]), "Cast");
+  if (cast == nullptr || tensor_at(graph, cast->inputs[0]).dtype != DType::kI8) return floats;
+  Dims rows = tensor_at(graph, product->outputs[0]).dims;
+  const bool whole_rows = rows.back() == tensor_at(graph, tensor).dims.back() &&
+                          rows == tensor_at(graph, product->inputs[0]).dims;
+  rows.back() = 1;
+  if (!whole_rows || tensor_at(graph, product->inputs[1]).dims != rows) return floats;
+  return {cast->inputs[0], uses.strip(product->inputs[1])};
+}
+
+// Past and new part of keys or values.
+struct CacheParts {
+  Rows past, fresh;
+  int fresh_floats = -1;  // the new part as floats, [1, G, rows, D]
+};
+
+CacheParts whole(int tensor) { return {.past = {}, .fresh = {tensor, -1}, .fresh_floats = tensor}; }
 
 // Takes apart what a Concat joined along the rows.
 CacheParts split_cache(const Graph& graph, const Uses& uses, int joined) {
-  CacheParts parts{.fresh = joined};
   const Node* concat = uses.producer(joined, "Concat");
   if (concat == nullptr || concat->inputs.size() != 2 || concat->attributes.integer("axis", 0) != 2)
-    return parts;
-  parts.fresh = concat->inputs[1];
-  parts.past = uses.strip(concat->inputs[0], /*casts=*/true);
-  split_scales(graph, uses, parts);
+    return whole(joined);
+  CacheParts parts = whole(concat->inputs[1]);
+  parts.past = source_of(graph, uses, concat->inputs[0]);
+  const Rows bytes = source_of(graph, uses, concat->inputs[1]);
+  if (bytes.scales >= 0) parts.fresh = bytes;
   return parts;
 }
 
@@ -175,26 +190,34 @@ int scaled_mask(Graph& graph, std::size_t& at, int mask, double beta) {
 void apply(Graph& graph, const Uses& uses, Match match, int transpose) {
   CacheParts keys = split_cache(graph, uses, match.k);
   CacheParts values = split_cache(graph, uses, match.v);
-  const bool both = keys.past >= 0 && values.past >= 0 &&
-                    tensor_at(graph, keys.past).dtype == tensor_at(graph, values.past).dtype &&
-                    tensor_at(graph, keys.fresh).dims == tensor_at(graph, values.fresh).dims;
+  const bool both =
+      keys.past.values >= 0 && values.past.values >= 0 && alike(graph, keys.past, values.past) &&
+      tensor_at(graph, keys.fresh_floats).dims == tensor_at(graph, values.fresh_floats).dims;
   if (!both) {
-    keys = {.fresh = match.k};
-    values = {.fresh = match.v};
+    keys = whole(match.k);
+    values = whole(match.v);
   }
-  const std::uint64_t fresh = tensor_at(graph, keys.fresh).dims[2];
+  if (!alike(graph, keys.fresh, values.fresh)) {
+    keys.fresh = {keys.fresh_floats, -1};
+    values.fresh = {values.fresh_floats, -1};
+  }
+  const std::uint64_t fresh = tensor_at(graph, keys.fresh_floats).dims[2];
+  const bool bytes = keys.fresh.scales >= 0;
   const int q = untransposed(graph, uses, match.q, match.kv_heads * match.heads, match.tokens);
-  const int k = untransposed(graph, uses, keys.fresh, match.kv_heads, fresh);
-  const int v = untransposed(graph, uses, values.fresh, match.kv_heads, fresh);
+  const int k = bytes ? -1 : untransposed(graph, uses, keys.fresh.values, match.kv_heads, fresh);
+  const int v = bytes ? -1 : untransposed(graph, uses, values.fresh.values, match.kv_heads, fresh);
 
   const Node& last = graph.nodes[match.at];
   Node fused{.name = last.name,
              .type = std::string(internal_op::kAttention),
              .attributes = {},
-             .inputs = {q >= 0 ? q : match.q, keys.past, k >= 0 ? k : keys.fresh, values.past,
-                        v >= 0 ? v : values.fresh, -1},
+             .inputs = {q >= 0 ? q : match.q, keys.past.values, k >= 0 ? k : keys.fresh.values,
+                        values.past.values, v >= 0 ? v : values.fresh.values, -1},
              .outputs = last.outputs};
-  if (keys.scales >= 0) fused.inputs.insert(fused.inputs.end(), {keys.scales, values.scales});
+  if (keys.past.scales >= 0 || bytes) {
+    fused.inputs.insert(fused.inputs.end(), {keys.past.scales, values.past.scales,
+                                             keys.fresh.scales, values.fresh.scales});
+  }
   auto& ints = fused.attributes.ints;
   ints["kv_heads"] = {static_cast<std::int64_t>(match.kv_heads)};
   ints["heads"] = {static_cast<std::int64_t>(match.heads)};

@@ -4,7 +4,8 @@
 //   values  = Cast(Round(x / scale))
 //
 // becomes qhx.QuantizeRows, which writes the values and, where a view of the scale is an output,
-// the scales too.
+// the scales too. Products Round(x / scale) * scale, which are what those stand for, are then made
+// from the values and the scales, so that attention can read them where they are.
 #include "graph/rewrite.h"
 #include "ops/op.h"
 #include "ops/operation.h"
@@ -55,6 +56,42 @@ int view_to_output(const Graph& graph, int scale) {
   return -1;
 }
 
+// A Reshape of `from` to the shape of `like`.
+int add_view(Graph& graph, int from, int like, std::size_t& at) {
+  const int view = add_native(graph, like, "/view");
+  graph.nodes.insert(graph.nodes.begin() + static_cast<std::ptrdiff_t>(at++),
+                     {.name = tensor_at(graph, view).name,
+                      .type = "Reshape",
+                      .attributes = {},
+                      .inputs = {from},
+                      .outputs = {view}});
+  return view;
+}
+
+// Lets products of the rounded rows with their scale after the node at `made`, which writes them
+// out, read what it wrote.
+void read_what_was_written(Graph& graph, std::size_t made, int rounded, int scale) {
+  const int values = graph.nodes[made].outputs[0], scales = graph.nodes[made].outputs[1];
+  for (std::size_t at = made + 1; at < graph.nodes.size(); ++at) {
+    const Node& product = graph.nodes[at];
+    if (product.type != "ElementWiseBinary" ||
+        binary_operation(product) != qnn::Binary::kMultiply ||
+        product.inputs != std::vector<int>{rounded, scale})
+      continue;
+    const int wide = add_native(graph, values, "/f32");
+    tensor_at(graph, wide).dtype = DType::kF32;
+    graph.nodes.insert(graph.nodes.begin() + static_cast<std::ptrdiff_t>(at++),
+                       {.name = tensor_at(graph, wide).name,
+                        .type = "Cast",
+                        .attributes = {},
+                        .inputs = {values},
+                        .outputs = {wide}});
+    const int integers = add_view(graph, wide, rounded, at);
+    const int factors = add_view(graph, scales, scale, at);
+    graph.nodes[at].inputs = {integers, factors};
+  }
+}
+
 bool fuse_at(Graph& graph, std::size_t at, const ConstantTools& tools) {
   const Uses uses(graph);
   const Node& cast = graph.nodes[at];
@@ -63,7 +100,7 @@ bool fuse_at(Graph& graph, std::size_t at, const ConstantTools& tools) {
   if (rounded == nullptr) return false;
   const Node* ratio = binary(uses, rounded->inputs[0], qnn::Binary::kDivide);
   if (ratio == nullptr) return false;
-  const int x = ratio->inputs[0], scale = ratio->inputs[1];
+  const int x = ratio->inputs[0], scale = ratio->inputs[1], integers = rounded->outputs[0];
   const Dims dims = tensor_at(graph, x).dims;
   if (dims.size() != 4 || dims[0] != 1 || !is_row_scale(graph, uses, scale, x, tools)) return false;
   const int source = untransposed(graph, uses, x, dims[1], dims[2]);
@@ -79,6 +116,7 @@ bool fuse_at(Graph& graph, std::size_t at, const ConstantTools& tools) {
   if (view < 0) {
     fused.outputs[1] = add_native(graph, scale, "/rows");
     graph.nodes[at] = std::move(fused);
+    read_what_was_written(graph, at, integers, scale);
     return true;
   }
   // Both places come after what makes x; nothing may read the outputs before the first of them.
@@ -87,6 +125,7 @@ bool fuse_at(Graph& graph, std::size_t at, const ConstantTools& tools) {
   graph.nodes[first] = std::move(fused);
   graph.nodes.erase(graph.nodes.begin() +
                     std::max(static_cast<std::ptrdiff_t>(at), std::ptrdiff_t{view}));
+  read_what_was_written(graph, first, integers, scale);
   return true;
 }
 

@@ -15,8 +15,8 @@ Status rewrite(Graph& graph, bool fuse, const ConstantTools& tools) {
     QHX_RETURN_IF_ERROR(fuse_epilogues(graph, tools));
     fuse_silu(graph);
     fuse_head_rope(graph);
-    fuse_attention(graph);
     fuse_quantize(graph, tools);
+    fuse_attention(graph);
     remove_dead(graph);
     fuse_transpose_cast(graph);
     group_linears(graph);

@@ -32,11 +32,11 @@ Status fuse_epilogues(Graph& graph, const ConstantTools& tools);
 void fuse_silu(Graph& graph);
 // [RmsNorm], Transpose, RotaryEmbedding become qhx.HeadRope.
 void fuse_head_rope(Graph& graph);
-// MatMul, [Add mask], Softmax, MatMul become qhx.Attention, reading past keys and values where the
-// client has them.
-void fuse_attention(Graph& graph);
 // Rows divided by a scale of their own, rounded and cast to int8 become qhx.QuantizeRows.
 void fuse_quantize(Graph& graph, const ConstantTools& tools);
+// MatMul, [Add mask], Softmax, MatMul become qhx.Attention, reading past keys and values, and new
+// ones that have become int8, where the client has them.
+void fuse_attention(Graph& graph);
 // Transpose followed by a Cast to f16 writes f16 itself.
 void fuse_transpose_cast(Graph& graph);
 // qhx.Linear nodes that read one tensor become one node.

@@ -283,6 +283,7 @@ Decoder build_decoder(Graph& graph, const DecoderShape& s, std::uint32_t seed) {
       if (casts) p = b.one("Cast", {p}, {G, C, D});
       return b.reshape(p, {1, G, C, D});
     };
+    // Returns what attention reads: of bytes, their meaning.
     const auto emit = [&](Id y, const std::string& name) {
       if (s.int8_cache) {
         const Dims rows = {1, G, T, D}, scalars = {1, G, T, 1};
@@ -297,7 +298,7 @@ Decoder build_decoder(Graph& graph, const DecoderShape& s, std::uint32_t seed) {
         y = b.one("ElementWiseBinary", {y, scale}, rows, {integer("operation", 2)});
         y = b.one("ElementWiseUnary", {y}, rows, {integer("operation", 11)});
         graph.op("Cast", {b.reshape(y, {G, T, D})}, {output(name + suffix, {G, T, D}, kI8)});
-        return;
+        return b.mul(y, scale, rows);
       }
       const Id out = output(name + suffix, {G, T, D}, kF16);
       if (casts) {
@@ -305,14 +306,14 @@ Decoder build_decoder(Graph& graph, const DecoderShape& s, std::uint32_t seed) {
       } else {
         b.reshape_to(y, out);
       }
+      return y;
     };
     Id n = b.rms_norm(h, l.input_norm, {1, 1, T, H});
     Id q = heads(b.conv(n, l.q, T), l.q_norm, Q);
     if (rep > 1) q = b.reshape(q, {1, G, rep * T, D});
-    const Id k = heads(b.conv(n, l.k, T), l.k_norm, G);
-    emit(k, "new_k");
-    const Id v = b.swap_heads(b.reshape(b.conv(n, l.v, T), {1, T, G, D}), {1, G, T, D});
-    emit(v, "new_v");
+    const Id k = emit(heads(b.conv(n, l.k, T), l.k_norm, G), "new_k");
+    const Id v =
+        emit(b.swap_heads(b.reshape(b.conv(n, l.v, T), {1, T, G, D}), {1, G, T, D}), "new_v");
     const Id kk = b.one("Concat", {past("past_k"), k}, {1, G, C + T, D}, {integer("axis", 2)});
     const Id vv = b.one("Concat", {past("past_v"), v}, {1, G, C + T, D}, {integer("axis", 2)});
     Id sc = b.one("MatMul", {q, kk}, {1, G, rep * T, C + T}, {boolean("transpose_in1", true)});
@@ -411,8 +412,8 @@ Named run_decoder(const Decoder& decoder, const DecoderShape& s, const Named& in
     const DecoderLayer& l = decoder.layers[i];
     const std::string suffix = "_" + std::to_string(i);
     const Values n = norm_rows(h, l.input_norm, nullptr);
-    const Values q = heads(linear(n, l.q), l.q_norm, Q), k = heads(linear(n, l.k), l.k_norm, G),
-                 v = linear(n, l.v);
+    const Values q = heads(linear(n, l.q), l.q_norm, Q);
+    Values k = heads(linear(n, l.k), l.k_norm, G), v = linear(n, l.v);
     outputs["new_k" + suffix] = head_major(k);
     outputs["new_v" + suffix] = head_major(v);
     Values past_k = inputs.at("past_k" + suffix), past_v = inputs.at("past_v" + suffix);
@@ -421,6 +422,10 @@ Named run_decoder(const Decoder& decoder, const DecoderShape& s, const Named& in
         outputs[std::string(name) + "_scale" + suffix] = take_scales(outputs[name + suffix], D);
       give_scales(past_k, inputs.at("past_k_scale" + suffix));
       give_scales(past_v, inputs.at("past_v_scale" + suffix));
+      for (Values* rows : {&k, &v}) {
+        const Values scales = take_scales(*rows, D);
+        give_scales(*rows, scales);
+      }
     }
     Values o(T * Q * D);
     for (std::size_t g = 0; g < G; ++g) {
