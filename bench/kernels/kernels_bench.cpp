@@ -8,7 +8,7 @@
 // `of_memory`. Weights of the streamed products are larger together than a last-level cache, and
 // are taken in turn.
 //
-// A new kernel is a line in linear_shapes() if it is a linear layer, else a function that ends in
+// A new kernel is a line in model_shapes.h if it is a linear layer, else a function that ends in
 // report_flops() or report_bytes() and a line in register_target().
 #include <benchmark/benchmark.h>
 #include <time.h>
@@ -23,6 +23,7 @@
 #include "kernels/kernels.h"
 #include "kernels/pack.h"
 #include "kernels/quantized_rows.h"
+#include "model_shapes.h"
 #include "roofs.h"
 
 namespace qhx::cpu {
@@ -372,22 +373,9 @@ void register_rows(const KernelTable* t, const std::string& suffix) {
       [=](const float* x, float*, std::size_t n) { benchmark::DoNotOptimize(t->argmax(x, n)); });
 }
 
-// Every linear layer of the model in every format, with activations in f32 and in integers of one
-// and two levels ("_x1", "_x2"), by the rows it is called with: pictures of 512 x 512 have 1024
-// patches and 256 tokens after merging.
+// The model's linears in each format: weights, and for those that can be multiplied in integers
+// activations of one and two levels ("_x1", "_x2").
 std::vector<LinearShape> linear_shapes() {
-  struct Layer {
-    const char* name;
-    std::size_t k, n;
-  };
-  const Layer vision[] = {
-      {"qkv", 1024, 3072}, {"proj", 1024, 1024}, {"fc1", 1024, 4096}, {"fc2", 4096, 1024}};
-  const Layer merger[] = {{"fc1", 4096, 4096}, {"fc2", 4096, 2048}};
-  const Layer text[] = {{"q", 2048, 2048},
-                        {"kv", 2048, 1024},
-                        {"o", 2048, 2048},
-                        {"up", 2048, 6144},
-                        {"down", 6144, 2048}};
   struct Format {
     const char* name;
     WeightType type;
@@ -398,27 +386,16 @@ std::vector<LinearShape> linear_shapes() {
                             {"i4", WeightType::kI4, 0},
                             {"i4_g32", WeightType::kI4, 32}};
   std::vector<LinearShape> shapes;
-  const auto add = [&](const char* stage, std::size_t rows, const auto& layers) {
-    for (const Format& format : formats) {
-      for (const int levels : {0, 1, 2}) {
-        if (levels > 0 && !has_integer_form(format.type, format.group)) continue;
-        const std::string suffix = levels == 0 ? "" : "_x" + std::to_string(levels);
-        for (const Layer& layer : layers) {
-          shapes.push_back({std::string(stage) + "_" + layer.name + "_" + format.name + suffix,
-                            format.type, rows, layer.k, layer.n, format.group, levels});
-        }
+  for (const Format& format : formats) {
+    for (const int levels : {0, 1, 2}) {
+      if (levels > 0 && !has_integer_form(format.type, format.group)) continue;
+      const std::string suffix = levels == 0 ? "" : "_x" + std::to_string(levels);
+      for (const bench::ModelLinear& l : bench::kModelLinears) {
+        const std::string name = std::string(l.stage) + "_" + l.layer + "_" + format.name + suffix;
+        shapes.push_back({name, format.type, l.rows, l.k, l.n, format.group, levels});
       }
     }
-  };
-  add("vision", 1024, vision);
-  add("merger", 256, merger);
-  add("prefill", 320, text);
-  add("decode", 1, text);
-  add("lmhead", 1, std::to_array<Layer>({{"logits", 2048, 151936}}));
-  // A few rows, as when several tokens are tried at once.
-  const std::array up{Layer{"up", 2048, 6144}};
-  for (const std::size_t rows : {2, 4, 8, 16})
-    add(("rows_" + std::to_string(rows)).c_str(), rows, up);
+  }
   return shapes;
 }
 
