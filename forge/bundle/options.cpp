@@ -107,6 +107,10 @@ bool rounds_weights(const ForgeOptions& options) {
   return options.weights == WeightFormat::kW4 && options.rounding == Rounding::kCompensated;
 }
 
+bool tries_weights(const ForgeOptions& options) {
+  return rounds_weights(options) && options.try_weights;
+}
+
 Result<Target> parse_target(std::string_view name) {
   if (name == "cpu") return Target{.name = "cpu"};
   const std::string shown = "target " + std::string(name) + ": ";
