@@ -102,9 +102,12 @@ class Forge {
     if (measures_activations(options_) && options_.measure) {
       QHX_ASSIGN_OR_RETURN(calibration_, make(CalibrationUse::kRanges));
     }
-    if (!rounds_weights(options_)) return {};
-    QHX_ASSIGN_OR_RETURN(rounding_set_, make(CalibrationUse::kRounding));
-    QHX_ASSIGN_OR_RETURN(trial_set_, make(CalibrationUse::kTrial));
+    if (rounds_weights(options_)) {
+      QHX_ASSIGN_OR_RETURN(rounding_set_, make(CalibrationUse::kRounding));
+    }
+    if (tries_weights(options_)) {
+      QHX_ASSIGN_OR_RETURN(trial_set_, make(CalibrationUse::kTrial));
+    }
     return {};
   }
 
@@ -194,7 +197,7 @@ class Forge {
     double told = 0;
     QHX_ASSIGN_OR_RETURN(
         quality_,
-        write_quality(plan_, record_.rounding, config_, *checkpoint_, trial_set_, folder, pool_,
+        write_quality(plan_, config_, *checkpoint_, trial_set_, folder, pool_,
                       [&](double fraction) {
                         return work_.advance((fraction - std::exchange(told, fraction)) * cost);
                       }));

@@ -206,6 +206,20 @@ TEST_F(Bundle, FourBitWeightsTakeHalfTheRoom) {
   EXPECT_NE(*sha256_hex_of_file(options_.output / "llm_shared_64.bin"), *rounded);
 }
 
+TEST_F(Bundle, AnyWeightsAreTriedOnDemand) {
+  make_checkpoint({}, options_.checkpoint);
+  ASSERT_TRUE(forge_bundle(options_).ok());
+  EXPECT_FALSE(fs::exists(options_.output / kQualityFile));
+  options_.force = true;
+  options_.try_weights = true;
+  const auto report = forge_bundle(options_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto quality = nlohmann::json::parse(*read_file(options_.output / kQualityFile));
+  EXPECT_EQ(quality["bits_per_weight"], 8);
+  EXPECT_GT(quality["shipped"]["kl_mean"].get<double>(), 0);
+  EXPECT_FALSE(quality.contains("nearest")) << "those are the bundle's";
+}
+
 TEST_F(Bundle, ABudgetMixesFormats) {
   make_checkpoint({.hidden = 256, .ffn = 512}, options_.checkpoint);
   options_.weights = WeightFormat::kW4;

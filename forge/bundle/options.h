@@ -76,7 +76,8 @@ struct ForgeOptions {
   Rounding rounding = Rounding::kCompensated;  // of 4-bit weights
   // With 4-bit weights: some have int8 instead, as far as there is room, chosen by their errors.
   std::optional<WeightBudget> budget;
-  bool try_weights = true;    // compare logits with those of the float model: quality.json
+  // Compare logits with those of the float model: quality.json. Not given: if weights are rounded.
+  std::optional<bool> try_weights;
   bool keep_rounded = false;  // leave what it came to in the bundle, for `qhx verify`
   ImageSize image;
   // Rows of the KV cache and of one prefill call, both rising. Each context has a decode graph, and

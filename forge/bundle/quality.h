@@ -1,4 +1,4 @@
-// The stage of a forge that tries its 4-bit weights: quality.json.
+// The stage of a forge that tries its weights: quality.json.
 #pragma once
 
 #include <filesystem>
@@ -13,13 +13,12 @@
 namespace qhx::forge {
 
 inline constexpr const char* kQualityFile = "quality.json";
-// Besides the float model: those of the bundle, and the same formats rounded to the nearest.
+// Besides the float model at most: the bundle's weights, and the same formats rounded to the
+// nearest.
 inline constexpr std::size_t kTriedPlans = 2;
 
-// Measures and writes, or reads what an earlier run of the same work wrote. `rounding` is what
-// round_weights() returned: the sizes are there.
+// Measures and writes, or reads what an earlier run of the same work wrote.
 Result<nlohmann::ordered_json> write_quality(const WeightPlan& shipped,
-                                             const nlohmann::ordered_json& rounding,
                                              const hf::ModelConfig& config,
                                              const hf::Checkpoint& checkpoint,
                                              const CalibrationSet& trial,
