@@ -5,6 +5,7 @@
   evaluate.py --build build --weights f16 --scenes 40 --against-hf    # compare each answer with transformers' text
   evaluate.py --build build --weights f16 --samples                   # the sample pictures, against samples.json
   evaluate.py --build build --weights w8 --chats                      # the turns without a picture
+  evaluate.py --build build --weights w8 --forge='--kv int8'          # with the KV cache in int8
   evaluate.py --reference eval.json --score w8.json --points 1        # fail if a skill fell by more than a point
 
 Needs numpy and pillow; --against-hf also torch and transformers. Questions run in parallel, one thread each.

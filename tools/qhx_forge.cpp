@@ -36,7 +36,7 @@ constexpr const char* kFooter =
 // What is not given stays as the preset, or without one the default, has it.
 struct Arguments {
   std::string checkpoint, output, name, calibrate, qnn_library, system_library;
-  std::optional<std::string> preset, target, weights, rounding, budget, image, context_rows,
+  std::optional<std::string> preset, target, weights, rounding, budget, kv, image, context_rows,
       prefill_rows;
   double memory_gb = 16;
   std::uint32_t finalize_timeout = 0;
@@ -82,6 +82,9 @@ Result<forge::ForgeOptions> make_options(const Arguments& from) {
     QHX_ASSIGN_OR_RETURN(to.target, forge::parse_target(*from.target));
   }
   QHX_RETURN_IF_ERROR(set_weights(from, to));
+  if (from.kv) {
+    QHX_ASSIGN_OR_RETURN(to.kv, forge::parse_kv_format(*from.kv));
+  }
   if (from.image) {
     QHX_ASSIGN_OR_RETURN(to.image, forge::parse_image_size(*from.image));
   }
@@ -197,6 +200,9 @@ void add_forge_command(CLI::App& program, int& exit_code) {
   command->add_flag("--keep-rounded", a.keep_rounded,
                     "With --rounding compensated: leave the 4-bit weights in the bundle as a file "
                     "of their own, so that qhx verify can compare with exactly these");
+  command->add_option("--kv", a.kv,
+                      "What the KV cache holds: f16 (default), or for cpu int8: half the memory, a "
+                      "scale for each token and head");
   command->add_option("--image", a.image,
                       "Picture size in pixels: a side, or WIDTHxHEIGHT; multiples of patch x merge "
                       "of the checkpoint (32). Default: 512");

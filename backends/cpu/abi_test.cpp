@@ -389,6 +389,8 @@ TEST_F(RefusalTest, Tensors) {
   EXPECT_EQ(create([](Qnn_Tensor_t& t) { t.v1.dataType = static_cast<Qnn_DataType_t>(0x777); }),
             bad);
   EXPECT_THAT(Client::take_log(), HasSubstr("data type 0x777 is not supported"));
+  EXPECT_EQ(create([](Qnn_Tensor_t& t) { t.v1.dataType = QNN_DATATYPE_SFIXED_POINT_8; }), bad);
+  EXPECT_THAT(Client::take_log(), HasSubstr("SFIXED_POINT_8 is for static weights"));
   EXPECT_EQ(create([](Qnn_Tensor_t& t) { t.v1.type = static_cast<Qnn_TensorType_t>(9); }), bad);
   EXPECT_EQ(create([](Qnn_Tensor_t& t) { t.v1.rank = 0; }), bad);
   EXPECT_EQ(create([](Qnn_Tensor_t& t) { t.v1.rank = 9; }), bad);

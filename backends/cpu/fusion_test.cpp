@@ -90,6 +90,11 @@ DecoderShape with(DecoderShape shape, WeightForm weights, Qnn_DataType_t type, s
   return shape;
 }
 
+DecoderShape with_int8_cache(DecoderShape shape) {
+  shape.int8_cache = true;
+  return shape;
+}
+
 constexpr auto kF32 = QNN_DATATYPE_FLOAT_32;
 constexpr auto kF16 = QNN_DATATYPE_FLOAT_16;
 
@@ -105,32 +110,42 @@ INSTANTIATE_TEST_SUITE_P(
         DecoderCase{"decode", with(kSmall, WeightForm::kW8, kF32, 1, 4, false), 11, 2e-3},
         DecoderCase{"decode_f16", with(kSmall, WeightForm::kW8, kF16, 1, 4, false), 11, 2e-3},
         DecoderCase{"equal_heads", with(kSmall, WeightForm::kW8, kF32, 3, 2, false), 4, 2e-3},
+        DecoderCase{"int8_cache", with_int8_cache(with(kSmall, WeightForm::kF32, kF32, 5, 4, true)),
+                    9, 2e-3},
+        DecoderCase{"int8_cache_full",
+                    with_int8_cache(with(kSmall, WeightForm::kF32, kF32, 7, 6, false)), 24, 2e-3},
+        DecoderCase{"int8_cache_decode",
+                    with_int8_cache(with(kSmall, WeightForm::kF32, kF32, 1, 2, false)), 11, 2e-3},
         DecoderCase{"w4", with(kSmall, WeightForm::kW4, kF32, 5, 4, false), 9, 2e-3},
         DecoderCase{"w4_groups", with(kSmall, WeightForm::kW4Groups, kF16, 5, 4, false), 9, 2e-3}),
     [](const auto& test) { return test.param.label; });
 
 TEST(DecoderFusion, LeavesFewNodes) {
-  Client client;
-  Graph graph(client.new_context(), "decoder");
-  const Decoder decoder = build_decoder(graph, kSmall, 3);
-  ASSERT_EQ(graph.finalize(), 0u) << Client::take_log();
-  Executor executor(graph.handle(), decoder.edges.inputs, decoder.edges.outputs);
-  for (const auto& [name, values] : decoder_inputs(kSmall, 9, 5)) executor.set(name, values);
-  // A layer: norm, qkv, q rope, k rope, new_k, attention, new_v, o + residual, norm, gate and up,
-  // silu, down + residual. Once: the mask and the last norm.
-  EXPECT_EQ(nodes_run(client, executor).size(), 2u * 12 + 2);
+  for (const DecoderShape& shape : {kSmall, with_int8_cache(kSmall)}) {
+    Client client;
+    Graph graph(client.new_context(), "decoder");
+    const Decoder decoder = build_decoder(graph, shape, 3);
+    ASSERT_EQ(graph.finalize(), 0u) << Client::take_log();
+    Executor executor(graph.handle(), decoder.edges.inputs, decoder.edges.outputs);
+    for (const auto& [name, values] : decoder_inputs(shape, 9, 5)) executor.set(name, values);
+    // A layer: norm, qkv, q rope, k rope, new_k, attention, new_v, o + residual, norm, gate and up,
+    // silu, down + residual. Once: the mask and the last norm.
+    EXPECT_EQ(nodes_run(client, executor).size(), 2u * 12 + 2);
+  }
 }
 
 TEST(DecoderFusion, MaskedOutCacheIsNotRead) {
-  Client client;
-  Graph graph(client.new_context(), "decoder");
-  const Decoder decoder = build_decoder(graph, kSmall, 3);
-  ASSERT_EQ(graph.finalize(), 0u) << Client::take_log();
-  Executor executor(graph.handle(), decoder.edges.inputs, decoder.edges.outputs);
-  const Named clean = run(executor, decoder.edges, decoder_inputs(kSmall, 9, 5, 0.0f));
-  const Named dirty = run(executor, decoder.edges,
-                          decoder_inputs(kSmall, 9, 5, std::numeric_limits<float>::quiet_NaN()));
-  EXPECT_EQ(clean, dirty);
+  for (const DecoderShape& shape : {kSmall, with_int8_cache(kSmall)}) {
+    Client client;
+    Graph graph(client.new_context(), "decoder");
+    const Decoder decoder = build_decoder(graph, shape, 3);
+    ASSERT_EQ(graph.finalize(), 0u) << Client::take_log();
+    Executor executor(graph.handle(), decoder.edges.inputs, decoder.edges.outputs);
+    const Named clean = run(executor, decoder.edges, decoder_inputs(shape, 9, 5, 0.0f));
+    const Named dirty = run(executor, decoder.edges,
+                            decoder_inputs(shape, 9, 5, std::numeric_limits<float>::quiet_NaN()));
+    EXPECT_EQ(clean, dirty);
+  }
 }
 
 // softmax(beta * (q k + mask)) v with `heads` heads of `rows` rows each, as a client writes it.

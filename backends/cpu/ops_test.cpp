@@ -15,6 +15,7 @@ namespace {
 constexpr auto kF32 = QNN_DATATYPE_FLOAT_32;
 constexpr auto kF16 = QNN_DATATYPE_FLOAT_16;
 constexpr auto kI32 = QNN_DATATYPE_INT_32;
+constexpr auto kI8 = QNN_DATATYPE_INT_8;
 constexpr auto kBool = QNN_DATATYPE_BOOL_8;
 
 using Function = std::function<Values(const std::vector<Values>&)>;
@@ -146,6 +147,8 @@ TEST(Ops, Unary) {
       4, [](float x) { return std::cos(x); }, -2);
   unary(
       5, [](float x) { return std::exp(x); }, -2);
+  unary(
+      11, [](float x) { return std::nearbyint(x); }, -2);
   unary(
       8, [](float x) { return -x; }, -2);
   unary(
@@ -377,6 +380,51 @@ TEST(Ops, Reduce) {
   }
 }
 
+TEST(Ops, ReduceMax) {
+  for (const bool keep : {true, false}) {
+    check({.type = "ReduceMax",
+           .inputs = {{3, 4, 5}},
+           .outputs = {keep ? Dims{1, 4, 1} : Dims{4}},
+           .params = {list("axes", {0, 2}), boolean("keep_dims", keep)},
+           .expected = [](const std::vector<Values>& in) {
+             Values y(4, -HUGE_VALF);
+             for (std::size_t i = 0; i < 60; ++i) y[i / 5 % 4] = std::max(y[i / 5 % 4], in[0][i]);
+             return y;
+           }});
+  }
+}
+
+TEST(Ops, ReduceMaxIsNanWhereAValueIs) {
+  const float nan = std::nanf("");
+  for (std::size_t at = 0; at < 3; ++at) {
+    Client client;
+    Graph graph(client.new_context(), "g");
+    const auto x = graph.input("x", {2, 3}), y = graph.output("y", {2, 1});
+    graph.op("ReduceMax", {x}, {y}, {list("axes", {1}), boolean("keep_dims", true)});
+    ASSERT_EQ(graph.finalize(), 0u) << Client::take_log();
+    Executor executor(graph.handle(), {{"x", {2, 3}, kF32}}, {{"y", {2, 1}, kF32}});
+    Values values = {1, 2, 3, -4, -5, -6};
+    values[at] = nan;
+    executor.set("x", values);
+    ASSERT_EQ(executor.run(), 0u);
+    EXPECT_TRUE(std::isnan(executor.get("y")[0])) << at;
+    EXPECT_EQ(executor.get("y")[1], -4.0f);
+  }
+}
+
+TEST(Ops, BytesOfWhatDoesNotFit) {
+  Client client;
+  Graph graph(client.new_context(), "g");
+  const Dims dims = {7};
+  const auto x = graph.input("x", dims), y = graph.output("y", dims, kI8);
+  graph.op("Cast", {x}, {y});
+  ASSERT_EQ(graph.finalize(), 0u) << Client::take_log();
+  Executor executor(graph.handle(), {{"x", dims, kF32}}, {{"y", dims, kI8}});
+  executor.set("x", {127.9f, 128.0f, -129.0f, 1e30f, -HUGE_VALF, std::nanf(""), -0.9f});
+  ASSERT_EQ(executor.run(), 0u);
+  EXPECT_THAT(executor.get("y"), ::testing::ElementsAre(127, 127, -128, 127, -128, 0, 0));
+}
+
 TEST(Ops, Casts) {
   const Dims dims = {3, 5};
   const auto same = [](const std::vector<Values>& in) { return in[0]; };
@@ -402,6 +450,10 @@ TEST(Ops, Casts) {
   cast(kF16, kI32, truncated);
   cast(kI32, kF16, same);
   cast(kBool, kF16, same);
+  cast(kF32, kI8, truncated);
+  cast(kF16, kI8, truncated);
+  cast(kI8, kF32, same);
+  cast(kI8, kF16, same);
 }
 
 TEST(Ops, GatherFromStaticAndComputedTables) {

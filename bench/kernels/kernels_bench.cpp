@@ -8,7 +8,7 @@
 // `of_memory`. Weights of the streamed products are larger together than a last-level cache, and
 // are taken in turn.
 //
-// A new kernel is a line in linear_shapes() if it is a linear layer, else a function that ends in
+// A new kernel is a line in model_shapes.h if it is a linear layer, else a function that ends in
 // report_flops() or report_bytes() and a line in register_target().
 #include <benchmark/benchmark.h>
 #include <time.h>
@@ -23,6 +23,7 @@
 #include "kernels/kernels.h"
 #include "kernels/pack.h"
 #include "kernels/quantized_rows.h"
+#include "model_shapes.h"
 #include "roofs.h"
 
 namespace qhx::cpu {
@@ -202,7 +203,7 @@ void bench_attention_vision(State& state, const KernelTable* kernels) {
                      .tokens = tokens,
                      .head_dim = d,
                      .scale = 0.125f};
-  args.kv[1] = {FloatType::kF32, qkv.data() + 1024, stride, qkv.data() + 2048, stride, tokens};
+  args.kv[1] = {KvType::kF32, qkv.data() + 1024, stride, qkv.data() + 2048, stride, tokens};
   const CpuClock clock;
   for (auto _ : state) {
     kernels->attention(args, scratch.data());
@@ -235,8 +236,8 @@ struct DecoderAttention {
             .heads = 2,
             .tokens = fresh,
             .head_dim = 128};
-    args.kv[0] = {FloatType::kF16, k, 128, k + past * 128, 128, past};
-    args.kv[1] = {FloatType::kF32, kv.data(), 2048, kv.data() + 1024, 2048, fresh};
+    args.kv[0] = {KvType::kF16, k, 128, k + past * 128, 128, past};
+    args.kv[1] = {KvType::kF32, kv.data(), 2048, kv.data() + 1024, 2048, fresh};
     args.mask = mask.data();
     args.mask_type = FloatType::kF16;
     args.mask_stride = past + fresh;
@@ -285,7 +286,29 @@ void bench_attention_decode(State& state, const KernelTable* kernels) {
   report_bytes(state, clock, 2.0 * 2 * 128 * static_cast<double>(past));
 }
 
-// The same with 20 filled rows: what skipping masked columns is worth.
+// The same over a cache of int8, with a scale for each row.
+void bench_attention_decode_int8(State& state, const KernelTable* kernels) {
+  const std::size_t past = 1024;
+  DecoderAttention a(past, past, 1);
+  a.cache = AlignedBuffer(kStreamBytes);
+  const std::size_t copies = kStreamBytes / (2 * past * 128);
+  const std::int8_t* const base = a.cache.as<std::int8_t>().data();
+  std::memset(a.cache.data(), 0x2C, a.cache.size());
+  const std::vector<float> scales(past, 0.01f);
+  AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
+  std::size_t copy = 0;
+  const CpuClock clock;
+  for (auto _ : state) {
+    const std::int8_t* const k = base + copy * 2 * past * 128;
+    copy = (copy + 1) % copies;
+    a.args.kv[0] = {KvType::kI8, k, 128, k + past * 128, 128, past, scales.data(), scales.data()};
+    kernels->attention(a.args, scratch.data());
+    benchmark::ClobberMemory();
+  }
+  report_bytes(state, clock, 2.0 * (128 + 4) * static_cast<double>(past));
+}
+
+// As attention_decode with 20 filled rows: what skipping masked columns is worth.
 void bench_attention_empty(State& state, const KernelTable* kernels) {
   DecoderAttention a(1024, 20, 1);
   a.cache = AlignedBuffer(2 * 2 * 1024 * 128);
@@ -350,22 +373,9 @@ void register_rows(const KernelTable* t, const std::string& suffix) {
       [=](const float* x, float*, std::size_t n) { benchmark::DoNotOptimize(t->argmax(x, n)); });
 }
 
-// Every linear layer of the model in every format, with activations in f32 and in integers of one
-// and two levels ("_x1", "_x2"), by the rows it is called with: pictures of 512 x 512 have 1024
-// patches and 256 tokens after merging.
+// The model's linears in each format: weights, and for those that can be multiplied in integers
+// activations of one and two levels ("_x1", "_x2").
 std::vector<LinearShape> linear_shapes() {
-  struct Layer {
-    const char* name;
-    std::size_t k, n;
-  };
-  const Layer vision[] = {
-      {"qkv", 1024, 3072}, {"proj", 1024, 1024}, {"fc1", 1024, 4096}, {"fc2", 4096, 1024}};
-  const Layer merger[] = {{"fc1", 4096, 4096}, {"fc2", 4096, 2048}};
-  const Layer text[] = {{"q", 2048, 2048},
-                        {"kv", 2048, 1024},
-                        {"o", 2048, 2048},
-                        {"up", 2048, 6144},
-                        {"down", 6144, 2048}};
   struct Format {
     const char* name;
     WeightType type;
@@ -376,27 +386,16 @@ std::vector<LinearShape> linear_shapes() {
                             {"i4", WeightType::kI4, 0},
                             {"i4_g32", WeightType::kI4, 32}};
   std::vector<LinearShape> shapes;
-  const auto add = [&](const char* stage, std::size_t rows, const auto& layers) {
-    for (const Format& format : formats) {
-      for (const int levels : {0, 1, 2}) {
-        if (levels > 0 && !has_integer_form(format.type, format.group)) continue;
-        const std::string suffix = levels == 0 ? "" : "_x" + std::to_string(levels);
-        for (const Layer& layer : layers) {
-          shapes.push_back({std::string(stage) + "_" + layer.name + "_" + format.name + suffix,
-                            format.type, rows, layer.k, layer.n, format.group, levels});
-        }
+  for (const Format& format : formats) {
+    for (const int levels : {0, 1, 2}) {
+      if (levels > 0 && !has_integer_form(format.type, format.group)) continue;
+      const std::string suffix = levels == 0 ? "" : "_x" + std::to_string(levels);
+      for (const bench::ModelLinear& l : bench::kModelLinears) {
+        const std::string name = std::string(l.stage) + "_" + l.layer + "_" + format.name + suffix;
+        shapes.push_back({name, format.type, l.rows, l.k, l.n, format.group, levels});
       }
     }
-  };
-  add("vision", 1024, vision);
-  add("merger", 256, merger);
-  add("prefill", 320, text);
-  add("decode", 1, text);
-  add("lmhead", 1, std::to_array<Layer>({{"logits", 2048, 151936}}));
-  // A few rows, as when several tokens are tried at once.
-  const std::array up{Layer{"up", 2048, 6144}};
-  for (const std::size_t rows : {2, 4, 8, 16})
-    add(("rows_" + std::to_string(rows)).c_str(), rows, up);
+  }
   return shapes;
 }
 
@@ -419,6 +418,7 @@ void register_target(const KernelTable* table) {
   add("attention_vision", bench_attention_vision);
   add("attention_prefill", bench_attention_prefill);
   add("attention_decode_1024", bench_attention_decode);
+  add("attention_decode_1024_int8", bench_attention_decode_int8);
   add("attention_decode_20_of_1024", bench_attention_empty);
   register_rows(table, suffix);
 }

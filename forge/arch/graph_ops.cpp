@@ -73,12 +73,15 @@ Value GraphOps::tile(const Value& x, std::uint32_t axis, std::uint32_t times) {
 
 Value GraphOps::times_power_of_two(const Value& x, int exponent, std::string name) {
   if (exponent == 0) return x;
-  const float factor = std::ldexp(1.0f, exponent);
+  return multiply(x, number(std::move(name), std::ldexp(1.0f, exponent), x.dims.size()));
+}
+
+Value GraphOps::number(std::string name, float value, std::size_t rank) {
   const auto weight =
-      make_vector(std::move(name), Dims(x.dims.size(), 1), activation_, std::span(&factor, 1));
-  if (weight.ok()) return multiply(x, constant(*weight));
+      make_vector(std::move(name), Dims(rank, 1), activation_, std::span(&value, 1));
+  if (weight.ok()) return constant(*weight);
   graph_.fail(weight.status());
-  return x;
+  return {};
 }
 
 Value GraphOps::to_activation(const Value& x) {
@@ -135,6 +138,22 @@ Value GraphOps::matmul(const Value& a, const Value& b, bool transpose_b) {
   return y;
 }
 
+QuantizedRows GraphOps::quantize_rows(const Value& x, const std::string& name) {
+  // Below the first a row counts as zeros, so that its scale is a normal number to divide by.
+  constexpr float kLeastRow = 1e-30f, kTop = 127.0f;
+  const std::size_t rank = x.dims.size();
+  Dims one = x.dims;
+  one.back() = 1;
+  const Value largest = native(one);
+  graph_.add(op::kReduceMax, {unary(x, qnn::Unary::kAbs)}, {largest},
+             {last_axis(x.dims), {"keep_dims", true}});
+  const Value least =
+      binary(largest, number(name + "_least", kLeastRow, rank), qnn::Binary::kMaximum);
+  const Value scales = multiply(least, number(name + "_step", 1.0f / kTop, rank));
+  const Value ratios = binary(x, scales, qnn::Binary::kDivide);
+  return {unary(ratios, qnn::Unary::kRound), scales};
+}
+
 Value GraphOps::softmax(const Value& x, float beta) {
   const Value y = native(x.dims);
   const auto axis = static_cast<std::uint32_t>(x.dims.size() - 1);
@@ -151,6 +170,12 @@ Value GraphOps::binary(const Value& a, const Value& b, qnn::Binary operation) {
 Value GraphOps::neuron(const Value& x, qnn::Neuron operation) {
   const Value y = native(x.dims);
   graph_.add(op::kNeuron, {x}, {y}, {{"operation", static_cast<std::uint32_t>(operation)}});
+  return y;
+}
+
+Value GraphOps::unary(const Value& x, qnn::Unary operation) {
+  const Value y = native(x.dims);
+  graph_.add(op::kUnary, {x}, {y}, {{"operation", static_cast<std::uint32_t>(operation)}});
   return y;
 }
 

@@ -13,6 +13,12 @@
 
 namespace qhx::forge {
 
+// Rows as integers of -127 … 127, still in the activation type, times a scale for each row.
+struct QuantizedRows {
+  qnn::Value integers;  // [.., D]
+  qnn::Value scales;    // [.., 1]
+};
+
 class GraphOps {
  public:
   // `activation` is FLOAT_16 or FLOAT_32. The builder must outlive this object.
@@ -48,6 +54,8 @@ class GraphOps {
   qnn::Value rotary(const qnn::Value& x, const qnn::Value& cos, const qnn::Value& sin);
   // a [.., M, K] times b [.., K, N], or [.., N, K] if `transpose_b`.
   qnn::Value matmul(const qnn::Value& a, const qnn::Value& b, bool transpose_b);
+  // Of the rows along the last axis. `name` is for the constants, unique in the graph.
+  QuantizedRows quantize_rows(const qnn::Value& x, const std::string& name);
   // softmax(beta * x) over the last axis.
   qnn::Value softmax(const qnn::Value& x, float beta);
   qnn::Value add(const qnn::Value& a, const qnn::Value& b);
@@ -60,6 +68,9 @@ class GraphOps {
   qnn::Value native(qnn::Dims dims) { return graph_.native(activation_, std::move(dims)); }
   qnn::Value binary(const qnn::Value& a, const qnn::Value& b, qnn::Binary operation);
   qnn::Value neuron(const qnn::Value& x, qnn::Neuron operation);
+  qnn::Value unary(const qnn::Value& x, qnn::Unary operation);
+  // One number that broadcasts over `rank` axes.
+  qnn::Value number(std::string name, float value, std::size_t rank);
 
   qnn::GraphBuilder& graph_;
   Qnn_DataType_t activation_;

@@ -72,6 +72,7 @@ struct Setting {
   std::uint32_t soc_model = 0;
   Qnn_DataType_t activation = QNN_DATATYPE_FLOAT_32;
   WeightFormat weights = WeightFormat::kF16;
+  KvFormat kv = KvFormat::kF16;
   double least_cosine = 0;
 };
 
@@ -183,7 +184,8 @@ Status Parity::run_graphs(const Setting& setting) {
       const std::vector<qnn::Graph> text,
       build_text_decoder(text_context, config_, weights,
                          {.graphs = {{"prefill", GetParam().prefill_rows, kContextRows, deepstack},
-                                     {"decode_1", 1, kContextRows, false}}}));
+                                     {"decode_1", 1, kContextRows, false}},
+                          .kv = setting.kv}));
   QHX_ASSIGN_OR_RETURN(const auto head_context, qnn::Context::create(backend));
   QHX_ASSIGN_OR_RETURN(const qnn::Graph head, build_lm_head(head_context, config_, weights));
 
@@ -261,6 +263,16 @@ TEST_P(Parity, CpuLibraryW4Weights) {
   const std::string library = environment("QHX_CPU_LIB");
   if (library.empty()) GTEST_SKIP() << "QHX_CPU_LIB is not set";
   compare({.library = library, .weights = WeightFormat::kW4, .least_cosine = 0.9999});
+}
+
+// A value of the cache is off by up to 1/254 of its row's largest.
+TEST_P(Parity, CpuLibraryInt8Cache) {
+  const std::string library = environment("QHX_CPU_LIB");
+  if (library.empty()) GTEST_SKIP() << "QHX_CPU_LIB is not set";
+  compare({.library = library,
+           .weights = WeightFormat::kF16,
+           .kv = KvFormat::kInt8,
+           .least_cosine = 0.9999});
 }
 
 TEST_P(Parity, VendorLibraryF16Weights) {

@@ -19,6 +19,10 @@ std::vector<std::byte> encode(std::span<const float> values, const qnn::TensorIn
     std::vector<std::uint16_t> halves(padded.size());
     f32_to_f16(padded, halves);
     std::memcpy(bytes.data(), halves.data(), bytes.size());
+  } else if (tensor.type == QNN_DATATYPE_INT_8) {
+    std::transform(padded.begin(), padded.end(), bytes.begin(), [](float value) {
+      return static_cast<std::byte>(static_cast<std::int8_t>(value));
+    });
   } else {
     std::memcpy(bytes.data(), padded.data(), bytes.size());
   }
@@ -32,6 +36,10 @@ std::vector<float> decode_values(const std::vector<std::byte>& bytes,
     std::vector<std::uint16_t> halves(values.size());
     std::memcpy(halves.data(), bytes.data(), bytes.size());
     f16_to_f32(halves, values);
+  } else if (tensor.type == QNN_DATATYPE_INT_8) {
+    std::transform(bytes.begin(), bytes.end(), values.begin(), [](std::byte value) {
+      return static_cast<float>(static_cast<std::int8_t>(value));
+    });
   } else {
     std::memcpy(values.data(), bytes.data(), bytes.size());
   }

@@ -56,10 +56,11 @@ Result<TextLayer> load_layer(const WeightLoader& weights, std::size_t index,
 class TextGraph {
  public:
   TextGraph(qnn::GraphBuilder builder, Qnn_DataType_t activation, const hf::ModelConfig& config,
-            const TextGraphSpec& spec, const ScalePlan& scales)
+            const TextGraphSpec& spec, KvFormat kv, const ScalePlan& scales)
       : builder_(std::move(builder)),
         ops_(builder_, activation),
         sizes_(config.text),
+        kv_(kv),
         scales_(scales),
         epsilon_(scaled_epsilon(sizes_.epsilon, scales.text_residual)),
         rows_(spec.rows),
@@ -114,17 +115,28 @@ class TextGraph {
     return ops_.rotary(ops_.transpose(normed, {0, 2, 1, 3}), cos_, sin_);
   }
 
-  // Writes this call's rows [1, G, T, D] to the output `kind`_i and returns the cache input's rows
-  // followed by them, [1, G, C + T, D].
-  Value with_past(const std::string& kind, std::size_t index, const Value& fresh) {
-    const std::string suffix = "_" + kind + "_" + std::to_string(index);
+  // Writes this call's rows [1, G, T, D] to the output new_`kind`_i and returns the cache input's
+  // rows followed by them, [1, G, C + T, D]. Integers follow as what they will be read as: then a
+  // token sees the same whether the one before it came in the same call or in an earlier one.
+  Value with_past(const std::string& kind, std::size_t index, Value fresh) {
+    const std::string name = kind + "_" + std::to_string(index);
+    const std::string scale = kind + "_scale_" + std::to_string(index);
+    const bool int8 = kv_ == KvFormat::kInt8;
+    const Qnn_DataType_t type = int8 ? QNN_DATATYPE_INT_8 : QNN_DATATYPE_FLOAT_16;
     const std::uint32_t heads = sizes_.kv_heads, width = sizes_.head_dim;
-    ops_.store_into(fresh,
-                    builder_.output("new" + suffix, QNN_DATATYPE_FLOAT_16, {heads, rows_, width}));
-    const Value past =
-        builder_.input("past" + suffix, QNN_DATATYPE_FLOAT_16, {heads, context_rows_, width});
-    return ops_.concat(ops_.reshape(ops_.to_activation(past), {1, heads, context_rows_, width}),
-                       fresh, 2);
+    const Value stored = builder_.output("new_" + name, type, {heads, rows_, width});
+    const Value cached = builder_.input("past_" + name, type, {heads, context_rows_, width});
+    Value past = ops_.to_activation(cached);
+    if (int8) {
+      const QuantizedRows rows = ops_.quantize_rows(fresh, "new_" + name);
+      ops_.store_into(rows.integers, stored);
+      ops_.store_into(rows.scales, ops_.output("new_" + scale, {heads, rows_, 1}));
+      past = ops_.multiply(past, ops_.input("past_" + scale, {heads, context_rows_, 1}));
+      fresh = ops_.multiply(rows.integers, rows.scales);
+    } else {
+      ops_.store_into(fresh, stored);
+    }
+    return ops_.concat(ops_.reshape(past, {1, heads, context_rows_, width}), fresh, 2);
   }
 
   Value attention(std::size_t index, const Value& x, const TextLayer& w) {
@@ -156,6 +168,7 @@ class TextGraph {
   qnn::GraphBuilder builder_;
   GraphOps ops_;
   TextSizes sizes_;
+  KvFormat kv_;
   const ScalePlan& scales_;
   float epsilon_;  // of the norms of the residual stream
   std::uint32_t rows_, context_rows_;
@@ -175,7 +188,7 @@ Result<std::vector<qnn::Graph>> build_text_decoder(std::shared_ptr<qnn::Context>
     QHX_ASSIGN_OR_RETURN(qnn::GraphBuilder builder,
                          qnn::GraphBuilder::create(context, graph.name, spec.htp));
     graphs.push_back(std::make_unique<TextGraph>(std::move(builder), weights.activation(), config,
-                                                 graph, scales));
+                                                 graph, spec.kv, scales));
   }
   for (std::size_t i = 0; i < config.text.n_layers; ++i) {
     QHX_ASSIGN_OR_RETURN(const TextLayer layer, load_layer(weights, i, scales));

@@ -6,6 +6,8 @@
 //           number where a row must not look), past_k_i, past_v_i [G, C, D] f16, and
 //           deepstack_k [T, H] if the graph has them (zero rows at text positions)
 //   outputs y [T, H] after the final norm, new_k_i, new_v_i [G, T, D] f16
+// With KvFormat::kInt8 the cache is int8, and each of past_k_i … new_v_i has the scales of its rows
+// beside it, past_k_scale_i … new_v_scale_i [G, C or T, 1] f32.
 // Keys are stored after norm and rotation. Columns 0 … C-1 of the mask are the cache, the rest this
 // call's rows.
 #pragma once
@@ -22,6 +24,9 @@
 
 namespace qhx::forge {
 
+// What a KV cache holds: halves, or int8 with a scale for each row of a head.
+enum class KvFormat { kF16, kInt8 };
+
 struct TextGraphSpec {
   std::string name;
   std::uint32_t rows = 1;          // T
@@ -32,6 +37,7 @@ struct TextGraphSpec {
 struct TextDecoderSpec {
   std::vector<TextGraphSpec> graphs;
   qnn::HtpGraphOptions htp;
+  KvFormat kv = KvFormat::kF16;  // kInt8: with activations of 32 bits alone
 };
 
 // Builds all graphs of the spec at the same time, layer by layer: each weight is read once and

@@ -9,10 +9,8 @@ namespace qhx::forge {
 TextGraphRunner::TextGraphRunner(const hf::ModelConfig& config, const qnn::Graph& prefill,
                                  const qnn::Graph& decode, std::uint32_t context_rows)
     : config_(config), prefill_(prefill), decode_(decode), context_rows_(context_rows) {
-  const std::size_t size = context_rows * config.text.kv_width();
-  for (std::size_t i = 0; i < config.text.n_layers; ++i) {
-    cache_["past_k_" + std::to_string(i)].resize(size);
-    cache_["past_v_" + std::to_string(i)].resize(size);
+  for (const qnn::TensorInfo& input : decode.info().inputs) {
+    if (input.name.starts_with("past_")) cache_[input.name].resize(input.element_count());
   }
 }
 
@@ -34,9 +32,10 @@ Result<std::vector<float>> TextGraphRunner::call(const qnn::Graph& graph, std::s
   QHX_ASSIGN_OR_RETURN(FloatTensors outputs, run_graph(graph, inputs));
   for (auto& [name, cache] : cache_) {
     const std::vector<float>& fresh = outputs["new" + name.substr(4)];
+    const std::size_t width = fresh.size() / (config_.text.n_kv_heads * rows);
     for (std::size_t g = 0; g < config_.text.n_kv_heads; ++g) {
-      std::copy_n(fresh.data() + g * rows * head_dim, used * head_dim,
-                  cache.data() + (g * context_rows_ + filled_) * head_dim);
+      std::copy_n(fresh.data() + g * rows * width, used * width,
+                  cache.data() + (g * context_rows_ + filled_) * width);
     }
   }
   filled_ += static_cast<std::uint32_t>(used);

@@ -10,7 +10,8 @@
 
 namespace qhx::forge {
 
-// Feeds prompts chunk by chunk and keeps the KV cache [G, C, D] of each layer.
+// Feeds prompts chunk by chunk and keeps the KV cache [G, C, D] of each layer, or, where the graphs
+// have scales, [G, C, 1].
 class TextGraphRunner {
  public:
   // The graphs' T is taken from their input x. Both must outlive the runner.

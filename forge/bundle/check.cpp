@@ -70,6 +70,10 @@ Status check_text_graph(const qnn::BinaryInfo& binary, const Manifest& m, const 
     for (const char* kind : {"_k_", "_v_"}) {
       inputs["past" + (kind + std::to_string(i))] = {p.n_kv_heads, context, p.head_dim};
       outputs["new" + (kind + std::to_string(i))] = {p.n_kv_heads, rows, p.head_dim};
+      if (m.kv.dtype != "i8") continue;
+      const std::string scale = kind + ("scale_" + std::to_string(i));
+      inputs["past" + scale] = {p.n_kv_heads, context, 1};
+      outputs["new" + scale] = {p.n_kv_heads, rows, 1};
     }
   }
   for (std::size_t k = 0; k < deepstacks; ++k)

@@ -68,7 +68,7 @@ bool needs_twin(const ForgeOptions& options) {
 
 TextDecoderSpec text_spec(const ForgeOptions& options, const hf::ModelConfig& config) {
   const bool deepstack = options.pictures && !config.vision.deepstack_layers.empty();
-  return {.graphs = text_graphs(options, deepstack), .htp = options.target.htp};
+  return {.graphs = text_graphs(options, deepstack), .htp = options.target.htp, .kv = options.kv};
 }
 
 ContextWeights::ContextWeights(const hf::ModelConfig& config) {

@@ -23,6 +23,7 @@
 #include "forge/bundle/rounding.h"
 #include "forge/bundle/test_checkpoint.h"
 #include "manifest/manifest.h"
+#include "qnn/binary_info.h"
 
 namespace qhx::forge {
 namespace {
@@ -107,6 +108,7 @@ TEST_P(BundleOf, IsCompleteAndReadsBack) {
   EXPECT_GT(vlm.plan.call_cost, 0u);
   EXPECT_GT(vlm.plan.decode_tail, 0u);
   EXPECT_EQ(vlm.kv.layout, "head_major");
+  EXPECT_EQ(vlm.kv.dtype, "f16");
   EXPECT_EQ(vlm.chat.vision_pad, "<|image_pad|>");
   EXPECT_EQ(vlm.sampling.temperature, 0.0f);
   EXPECT_EQ(vlm.artifacts.files.size(), 8u);
@@ -252,6 +254,29 @@ TEST_F(Bundle, RoundedWeightsAreKeptOnDemand) {
   EXPECT_TRUE(fs::exists(options_.output / kRoundedFile));
   EXPECT_FALSE(fs::exists(options_.output / kQualityFile));
   EXPECT_EQ(report->stages.front().name, "rounding weights");
+}
+
+TEST_F(Bundle, AnInt8CacheHasScales) {
+  make_checkpoint({}, options_.checkpoint);
+  options_.kv = KvFormat::kInt8;
+  ASSERT_TRUE(forge_bundle(options_).ok());
+  EXPECT_EQ(manifest("vlm").kv.dtype, "i8");
+  const auto system = std::move(qnn::SystemLibrary::open(options_.system_library)).value();
+  const auto file = MappedFile::open(options_.output / "llm_shared_64.bin");
+  ASSERT_TRUE(file.ok());
+  const auto binary = qnn::read_binary_info(*system, file->bytes());
+  ASSERT_TRUE(binary.ok()) << binary.status();
+  for (const qnn::GraphInfo& graph : binary->graphs) {
+    for (const char* kind : {"k", "v"}) {
+      const std::string name = kind, scale = name + "_scale_2";
+      ASSERT_NE(graph.input("past_" + scale), nullptr) << graph.name;
+      ASSERT_NE(graph.output("new_" + scale), nullptr) << graph.name;
+      EXPECT_EQ(graph.input("past_" + name + "_2")->type, QNN_DATATYPE_INT_8);
+      EXPECT_EQ(graph.output("new_" + name + "_2")->type, QNN_DATATYPE_INT_8);
+      EXPECT_EQ(graph.input("past_" + scale)->type, QNN_DATATYPE_FLOAT_32);
+      EXPECT_THAT(graph.input("past_" + scale)->dims, ElementsAre(2, 64, 1));
+    }
+  }
 }
 
 TEST_F(Bundle, BothTextGraphsShareTheirWeights) {

@@ -97,6 +97,7 @@ Manifest make_common(const ForgeOptions& options, const hf::ModelConfig& config,
   if (const std::vector<std::uint32_t> calls = prefill_rows(options); !calls.empty())
     out.plan.decode_tail = (calls.front() + out.plan.call_cost) / (1 + out.plan.call_cost);
   out.plan.lmhead = kLmHeadName;
+  out.kv.dtype = options.kv == KvFormat::kInt8 ? "i8" : "f16";
   out.kv.layout = "head_major";
   out.sampling = make_sampling(config.generation);
   out.chat = facts.chat;

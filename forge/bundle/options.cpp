@@ -169,6 +169,15 @@ std::string_view weights_name(const ForgeOptions& options) {
   return options.budget ? "auto" : name(options.weights);
 }
 
+std::string_view name(KvFormat format) { return format == KvFormat::kInt8 ? "int8" : "f16"; }
+
+Result<KvFormat> parse_kv_format(std::string_view text) {
+  for (const KvFormat format : {KvFormat::kF16, KvFormat::kInt8}) {
+    if (text == name(format)) return format;
+  }
+  return invalid_argument("--kv " + std::string(text) + ": expected f16 or int8");
+}
+
 Result<ImageSize> parse_image_size(std::string_view text) {
   constexpr std::uint32_t kMost = 1u << 14;
   ImageSize size;
@@ -217,6 +226,10 @@ Status validate(const ForgeOptions& options, const hf::ModelConfig& config) {
     return invalid_argument("--no-dlbc: is for Hexagon targets");
   if (options.prove && !options.target.device())
     return invalid_argument("--prove: is for Hexagon targets; `qhx verify` proves CPU bundles");
+  if (options.kv == KvFormat::kInt8 && options.target.device()) {
+    return unsupported("--kv int8: the cache of target " + options.target.name +
+                       " is f16, int8 is for cpu alone so far; leave it out");
+  }
   QHX_RETURN_IF_ERROR(validate_name(options.name));
   QHX_RETURN_IF_ERROR(validate_image(options.image, config.vision));
   return validate_context(options, config);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "forge/arch/text_decoder.h"
 #include "forge/arch/vision_encoder.h"
 #include "forge/arch/weights.h"
 #include "forge/hf/config.h"
@@ -31,6 +32,10 @@ struct Target {
 Result<Target> parse_target(std::string_view name);
 
 Result<WeightFormat> parse_weight_format(std::string_view text);
+
+// "f16", "int8".
+Result<KvFormat> parse_kv_format(std::string_view text);
+std::string_view name(KvFormat format);
 
 // How weights become 4-bit integers.
 enum class Rounding {
@@ -73,6 +78,7 @@ struct ForgeOptions {
   std::filesystem::path output;      // folder to make
   Target target;
   WeightFormat weights = WeightFormat::kW8;
+  KvFormat kv = KvFormat::kF16;
   Rounding rounding = Rounding::kCompensated;  // of 4-bit weights
   // With 4-bit weights: some have int8 instead, as far as there is room, chosen by their errors.
   std::optional<WeightBudget> budget;

@@ -47,6 +47,25 @@ TEST(WeightFormat, IsF16OrW8) {
   EXPECT_EQ(parse_weight_format("w3").status().code(), StatusCode::kInvalidArgument);
 }
 
+TEST(KvFormat, IsF16OrInt8) {
+  EXPECT_EQ(*parse_kv_format("f16"), KvFormat::kF16);
+  EXPECT_EQ(*parse_kv_format("int8"), KvFormat::kInt8);
+  EXPECT_THAT(parse_kv_format("i8").status().message(), HasSubstr("--kv i8: expected f16 or int8"));
+}
+
+TEST(KvFormat, Int8IsForCpus) {
+  const hf::ModelConfig config = config_of(make_config({}));
+  ForgeOptions options;
+  options.image = {64, 64};
+  options.kv = KvFormat::kInt8;
+  options.target = *parse_target("cpu");
+  EXPECT_TRUE(validate(options, config).ok());
+  options.target = *parse_target("v79");
+  const Status refused = validate(options, config);
+  EXPECT_EQ(refused.code(), StatusCode::kUnsupported);
+  EXPECT_THAT(refused.message(), HasSubstr("--kv int8: the cache of target v79"));
+}
+
 TEST(Rows, AreNumbersInAnyOrderNoneTwice) {
   EXPECT_THAT(*parse_rows("--ctx", "512"), ElementsAre(512));
   EXPECT_THAT(*parse_rows("--ctx", "2048,512,1024"), ElementsAre(512, 1024, 2048));

@@ -23,6 +23,7 @@ nlohmann::ordered_json describe_options(const ForgeOptions& options, const std::
   return {{"target", options.target.name},
           {"soc_model", options.target.soc_model},
           {"weights", weights_name(options)},
+          {"kv", name(options.kv)},
           {"budget", options.budget ? to_string(*options.budget) : ""},
           {"rounding", rounds_weights(options) ? name(options.rounding) : name(Rounding::kNearest)},
           {"keep_rounded", options.keep_rounded},

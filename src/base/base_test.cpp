@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cmath>
@@ -102,6 +103,38 @@ TEST_F(BaseFiles, MappedFileShowsTheBytes) {
   file->drop_resident(1, 9999);
   EXPECT_EQ(file->bytes()[9999], std::byte{'x'});
   EXPECT_THAT(MappedFile::open(folder_).status().message(), HasSubstr("not a regular file"));
+}
+
+// Kilobytes of the process's mapping of `path` that are in memory, from /proc/self/smaps.
+std::size_t resident_kb(const fs::path& path) {
+  std::ifstream maps("/proc/self/smaps");
+  std::size_t kb = 0;
+  bool ours = false;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find(path.string()) != std::string::npos) ours = true;
+    if (!ours || !line.starts_with("Rss:")) continue;
+    kb += std::stoul(line.substr(4));
+    ours = false;
+  }
+  return kb;
+}
+
+TEST_F(BaseFiles, DroppedPagesLeaveTheProcessAndComeBack) {
+  const fs::path path = folder_ / "pages";
+  ASSERT_TRUE(write_file(path, std::string((std::size_t{1} << 20) + 100, 'x')).ok());
+  auto file = MappedFile::open(path);
+  ASSERT_TRUE(file.ok()) << file.status();
+  const auto touch = [&] {
+    return std::count(file->bytes().begin(), file->bytes().end(), std::byte{'x'});
+  };
+  EXPECT_EQ(touch(), (1 << 20) + 100);
+  EXPECT_GE(resident_kb(path), 1024u);
+  file->drop_resident(0, 512 << 10);
+  EXPECT_GT(resident_kb(path), 0u);
+  EXPECT_LE(resident_kb(path), 1024u - 512 + 64);
+  file->drop_resident();
+  EXPECT_EQ(resident_kb(path), 0u) << "the short last page, too";
+  EXPECT_EQ(touch(), (1 << 20) + 100);
 }
 
 TEST_F(BaseFiles, PathsStayInsideTheFolder) {

@@ -41,7 +41,9 @@ MappedFile::~MappedFile() {
 
 void MappedFile::drop_resident(std::size_t offset, std::size_t length) const {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  const std::size_t end = std::min(offset + length, bytes_.size()) / page * page;
+  // The end of the file may end its last page early.
+  const std::size_t all = (bytes_.size() + page - 1) / page * page;
+  const std::size_t end = offset + length >= bytes_.size() ? all : (offset + length) / page * page;
   const std::size_t begin = (offset + page - 1) / page * page;
   if (begin >= end) return;
   ::madvise(const_cast<std::byte*>(bytes_.data()) + begin, end - begin, MADV_DONTNEED);

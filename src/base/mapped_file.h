@@ -34,6 +34,7 @@ class MappedFile {
   // cache): keeps the resident size of a pass over a large file small. Offsets need not be
   // page-aligned.
   void drop_resident(std::size_t offset, std::size_t length) const;
+  void drop_resident() const { drop_resident(0, size()); }
 
  private:
   explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}

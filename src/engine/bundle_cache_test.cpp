@@ -119,13 +119,16 @@ TEST_F(BundleCacheTest, ASecondQuestionNeedsNeitherVisionNorThePicturesPrefill) 
 
 TEST_F(BundleCacheTest, BothLayoutsAndSeveralContextsGiveTheSame) {
   for (const bool head_major : {true, false}) {
-    ToyOptions options = toy();
-    options.head_major = head_major;
-    options.further_contexts = {72, 96, 200};
-    set(options);
-    fresh(ask({1}, "what", ""));
-    EXPECT_GT(fresh(ask({1}, "what is there to the left of it", "")).metrics.cached_tokens,
-              kTokens);
+    for (const bool int8_cache : {false, true}) {
+      ToyOptions options = toy();
+      options.head_major = head_major;
+      options.int8_cache = int8_cache;
+      options.further_contexts = {72, 96, 200};
+      set(options);
+      fresh(ask({1}, "what", ""));
+      EXPECT_GT(fresh(ask({1}, "what is there to the left of it", "")).metrics.cached_tokens,
+                kTokens);
+    }
   }
 }
 

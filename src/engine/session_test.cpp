@@ -271,6 +271,16 @@ TEST_F(SessionTest, TheVisionGraphIsOpenedForAPictureOnly) {
   EXPECT_EQ(model().opened[Role::kVision], 1);
 }
 
+TEST_F(SessionTest, TheVisionGraphRestsAfterEachPicture) {
+  start({}, 16);
+  (void)must(generate(picture_prompt({picture(16, 16, 0), picture(9, 40, 0)}, "x"), 1));
+  EXPECT_EQ(model().rests[Role::kVision], 2);
+  EXPECT_EQ(model().rests.size(), 1u) << "text graphs run again for the next token";
+  model().before = [](Role role) { return role == Role::kVision ? io_error("no") : Status(); };
+  EXPECT_FALSE(generate(picture_prompt({picture(16, 16, 99)}, "x"), 1).ok());
+  EXPECT_EQ(model().rests[Role::kVision], 3) << "a failed run, too, has read weights";
+}
+
 TEST_F(SessionTest, RefusesPicturesBeforeAnyGraphRuns) {
   start({}, 16);
   qhexrt::Picture none;

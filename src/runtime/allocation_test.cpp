@@ -35,6 +35,7 @@ TEST(DecodeStep, AllocatesNothing) {
   for (const auto type : {QNN_DATATYPE_FLOAT_32, QNN_DATATYPE_FLOAT_16}) {
     fakes::ToyOptions options;
     options.type = type;
+    options.int8_cache = type == QNN_DATATYPE_FLOAT_32;
     options.further_contexts = {4, 8};  // left for a larger one on the way
     fakes::ToyBundle bundle(options);
     const auto engine = std::move(bundle.engine()).value();

@@ -13,9 +13,6 @@ namespace {
 // stays finite in f16 and the exponential is zero.
 constexpr float kMasked = -kMaxF16;
 
-// Of the i-th pair of key and value tensors: "k_0", "v_0", "k_1" …
-std::string suffix_of(std::size_t i) { return (i % 2 == 0 ? "k_" : "v_") + std::to_string(i / 2); }
-
 // Whether a buffer for the one may be bound to the other.
 bool alike(const qnn::TensorInfo* a, const qnn::TensorInfo* b) {
   return a != nullptr && b != nullptr && a->dims == b->dims && a->type == b->type &&
@@ -41,8 +38,10 @@ Result<std::shared_ptr<CallBuffers>> CallBuffers::create(const qnn::GraphInfo& g
     tensor.store();
     buffers->deepstack.push_back(std::move(tensor));
   }
-  for (std::size_t i = 0; i < 2 * spec.layers; ++i)
-    buffers->new_rows.push_back(memory.allocate(graph.output("new_" + suffix_of(i))->size_bytes()));
+  for (std::size_t i = 0; i < spec.kv.tensors(); ++i) {
+    const qnn::TensorInfo& rows = *graph.output("new_" + kv_name(spec.kv, i));
+    buffers->new_rows.push_back(memory.allocate(rows.size_bytes()));
+  }
   return buffers;
 }
 
@@ -84,7 +83,7 @@ Result<std::unique_ptr<DecoderGraph>> DecoderGraph::create(
 Status DecoderGraph::bind(GraphExecutor& executor, const TextSpec& spec, KvCache& cache) {
   CallBuffers& b = *buffers_;
   std::vector<std::string> names;  // the buffers refer to them
-  names.reserve(b.deepstack.size() + 4 * spec.layers);
+  names.reserve(b.deepstack.size() + 2 * spec.kv.tensors());
   std::vector<NamedBuffer> all = {{"x", b.x.bytes()},
                                   {"cos", b.cos.bytes()},
                                   {"sin", b.sin.bytes()},
@@ -96,10 +95,10 @@ Status DecoderGraph::bind(GraphExecutor& executor, const TextSpec& spec, KvCache
   };
   for (std::size_t k = 0; k < b.deepstack.size(); ++k)
     add(deepstack_name(k), b.deepstack[k].bytes());
-  for (std::size_t i = 0; i < 2 * spec.layers; ++i) {
-    const auto kind = i % 2 == 0 ? KvCache::kKey : KvCache::kValue;
-    if (shape_.context > 0) add("past_" + suffix_of(i), cache.tensor(i / 2, kind, shape_.context));
-    add("new_" + suffix_of(i), b.new_rows[i].bytes());
+  for (std::size_t i = 0; i < spec.kv.tensors(); ++i) {
+    const std::string name = kv_name(spec.kv, i);
+    if (shape_.context > 0) add("past_" + name, cache.tensor(i, shape_.context));
+    add("new_" + name, b.new_rows[i].bytes());
   }
   QHX_ASSIGN_OR_RETURN(graph_, executor.bind(all));
   return {};
@@ -151,10 +150,8 @@ Status DecoderGraph::run(std::span<const Position> positions, std::size_t cached
 }
 
 void DecoderGraph::keep(std::size_t count, std::size_t at, KvCache& cache) {
-  for (std::size_t i = 0; i < buffers_->new_rows.size(); ++i) {
-    const auto kind = i % 2 == 0 ? KvCache::kKey : KvCache::kValue;
-    cache.write(i / 2, kind, buffers_->new_rows[i].bytes(), shape_.rows, at, count);
-  }
+  for (std::size_t i = 0; i < buffers_->new_rows.size(); ++i)
+    cache.write(i, buffers_->new_rows[i].bytes(), shape_.rows, at, count);
 }
 
 }  // namespace qhx::runtime

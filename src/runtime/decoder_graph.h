@@ -32,7 +32,7 @@ struct CallBuffers {
   FloatTensor x, cos, sin, y;
   std::vector<FloatTensor> deepstack;
   bool deepstack_dirty = false;
-  std::vector<qnn::TensorBuffer> new_rows;  // new_k_0, new_v_0, new_k_1 …
+  std::vector<qnn::TensorBuffer> new_rows;  // in the order of KvShape::kind_of
 };
 
 class DecoderGraph {

@@ -38,6 +38,9 @@ class GraphExecutor {
   // The buffers cover every input and output and outlive the result. Thread-safe; bound graphs of
   // one executor may execute from several threads, they take turns.
   virtual Result<std::unique_ptr<BoundGraph>> bind(std::span<const NamedBuffer> buffers) = 0;
+  // The graph will not run for a while: memory that it can get back quickly may go until then.
+  // Thread-safe, also beside an execution.
+  virtual void rest() {}
 };
 
 // Finds graphs by role. Prefill and decode may have several, for different numbers of rows and of

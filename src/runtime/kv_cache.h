@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -14,14 +15,30 @@ enum class KvLayout {
   kHeadMajor,   // [kv_heads, rows, head_dim]
 };
 
+// The tensors of a layer. Caches of integers may have a scale for each row of a head, in tensors of
+// their own.
+enum class KvKind : std::uint8_t { kKey, kValue, kKeyScale, kValueScale };
+
 struct KvShape {
   std::size_t layers = 0;
   std::size_t kv_heads = 0;
   std::size_t rows = 0;        // capacity in tokens
   std::size_t head_bytes = 0;  // head_dim elements
   KvLayout layout = KvLayout::kTokenMajor;
+  std::size_t scale_bytes = 0;  // of a row's scale; 0: rows have none
 
-  std::size_t tensor_bytes(std::size_t for_rows) const { return kv_heads * for_rows * head_bytes; }
+  // Tensors of a layer: those of the first so many kinds.
+  std::size_t kinds() const { return scale_bytes == 0 ? 2 : 4; }
+  std::size_t tensors() const { return layers * kinds(); }
+  static constexpr bool is_scale(KvKind kind) { return kind >= KvKind::kKeyScale; }
+  // Of one head's row.
+  std::size_t row_bytes(KvKind kind) const { return is_scale(kind) ? scale_bytes : head_bytes; }
+  std::size_t tensor_bytes(KvKind kind, std::size_t for_rows) const {
+    return kv_heads * for_rows * row_bytes(kind);
+  }
+  // Of the i-th tensor: all kinds of layer 0, then of layer 1 …
+  KvKind kind_of(std::size_t i) const { return static_cast<KvKind>(i % kinds()); }
+  std::size_t layer_of(std::size_t i) const { return i / kinds(); }
 };
 
 // A buffer a tensor for the largest number of rows, zero at first. Graphs with fewer cache rows
@@ -30,22 +47,18 @@ struct KvShape {
 // the constructor.
 class KvCache {
  public:
-  enum Kind { kKey = 0, kValue = 1 };
-
   KvCache() = default;
   explicit KvCache(const KvShape& shape, const qnn::TensorMemory& memory = {})
       : shape_(shape), rows_(shape.rows) {
-    for (std::size_t i = 0; i < 2 * shape.layers; ++i)
-      tensors_.push_back(memory.allocate(shape.tensor_bytes(shape.rows)));
+    for (std::size_t i = 0; i < shape.tensors(); ++i)
+      tensors_.push_back(memory.allocate(shape.tensor_bytes(shape.kind_of(i), shape.rows)));
   }
 
-  // What past_k_i or past_v_i of a graph with `rows` cache rows is bound to.
-  std::span<std::byte> tensor(std::size_t layer, Kind kind, std::size_t rows) {
-    return tensors_[2 * layer + kind].bytes().first(shape_.tensor_bytes(rows));
+  // What the i-th past tensor (KvShape::kind_of) of a graph with `rows` cache rows is bound to.
+  std::span<std::byte> tensor(std::size_t i, std::size_t rows) {
+    return tensors_[i].bytes().first(shape_.tensor_bytes(shape_.kind_of(i), rows));
   }
-  std::span<std::byte> tensor(std::size_t layer, Kind kind) {
-    return tensor(layer, kind, shape_.rows);
-  }
+  std::span<std::byte> tensor(std::size_t i) { return tensor(i, shape_.rows); }
 
   // Brings the first `filled` rows to where a graph with `rows` cache rows reads them; others are
   // lost. Moves memory only where the layout depends on `rows` and they are not what they were.
@@ -58,15 +71,15 @@ class KvCache {
   std::vector<std::span<std::byte>> pieces(std::size_t first, std::size_t count);
 
   // Copies the first `count` of `source_rows` new rows ([source_rows, kv_heads * head_dim] or
-  // [kv_heads, source_rows, head_dim], as the layout says) to the rows from `at` on. They must fit
-  // into rows().
-  void write(std::size_t layer, Kind kind, std::span<const std::byte> source,
-             std::size_t source_rows, std::size_t at, std::size_t count);
+  // [kv_heads, source_rows, head_dim], as the layout says) to the i-th tensor's rows from `at` on.
+  // They must fit into rows().
+  void write(std::size_t i, std::span<const std::byte> source, std::size_t source_rows,
+             std::size_t at, std::size_t count);
 
  private:
   KvShape shape_;
   std::size_t rows_ = 0;
-  std::vector<qnn::TensorBuffer> tensors_;  // k_0, v_0, k_1 …
+  std::vector<qnn::TensorBuffer> tensors_;
 };
 
 }  // namespace qhx::runtime

@@ -42,6 +42,8 @@ std::vector<ToyOptions> ladders() {
   for (const bool head_major : {true, false}) {
     for (const auto type : {QNN_DATATYPE_FLOAT_32, QNN_DATATYPE_FLOAT_16})
       all.push_back(ladder(head_major, type));
+    all.push_back(ladder(head_major, QNN_DATATYPE_FLOAT_32));
+    all.back().int8_cache = true;
   }
   return all;
 }

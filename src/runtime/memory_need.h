@@ -29,7 +29,7 @@ struct ContextSize {
 
 MemoryNeed memory_need(std::span<const ContextSize> contexts);
 
-// What decoder graphs keep for each token: the bytes of past_k_i and past_v_i divided by the
+// What decoder graphs keep for each token: the bytes of past_k_… and past_v_… divided by the
 // cache's rows. Zero for graphs without a cache.
 std::uint64_t kv_bytes_per_token(const qnn::GraphInfo& graph);
 

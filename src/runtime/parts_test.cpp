@@ -112,8 +112,8 @@ TEST(KvCache, PutsRowsWhereBothLayoutsWantThem) {
         }
       }
     }
-    cache.write(1, KvCache::kValue, source, kNew, kAt, kCount);
-    const auto stored = cache.tensor(1, KvCache::kValue);
+    cache.write(3, source, kNew, kAt, kCount);
+    const auto stored = cache.tensor(3);
     for (std::size_t h = 0; h < kHeads; ++h) {
       for (std::size_t r = 0; r < kRows; ++r) {
         for (std::size_t b = 0; b < kBytes; ++b) {
@@ -123,47 +123,49 @@ TEST(KvCache, PutsRowsWhereBothLayoutsWantThem) {
         }
       }
     }
-    for (const auto other : {cache.tensor(0, KvCache::kKey), cache.tensor(0, KvCache::kValue),
-                             cache.tensor(1, KvCache::kKey)}) {
-      for (const std::byte byte : other) EXPECT_EQ(byte, std::byte{0});
+    for (const std::size_t other : {0u, 1u, 2u}) {
+      for (const std::byte byte : cache.tensor(other)) EXPECT_EQ(byte, std::byte{0});
     }
   }
 }
 
 TEST(KvCache, MovesRowsBetweenArrangements) {
-  constexpr std::size_t kHeads = 3, kBytes = 4;
+  constexpr std::size_t kHeads = 3;
   const std::vector<std::size_t> arrangements = {5, 16, 9, 9, 16, 5, 6, 5};
   for (const KvLayout layout : {KvLayout::kTokenMajor, KvLayout::kHeadMajor}) {
-    KvCache cache({2, kHeads, 16, kBytes, layout});
-    cache.arrange(5, 0);
-    // Row r, head h, byte b of each tensor is a number of its own.
-    const auto value = [](std::size_t tensor, std::size_t h, std::size_t r, std::size_t b) {
-      return static_cast<std::byte>(1 + ((tensor * kHeads + h) * 5 + r) * kBytes + b);
-    };
-    const auto place = [&](std::size_t rows, std::size_t h, std::size_t r) {
-      return (layout == KvLayout::kHeadMajor ? h * rows + r : r * kHeads + h) * kBytes;
-    };
-    const auto tensor = [&](std::size_t i, std::size_t rows) {
-      return cache.tensor(i / 2, i % 2 == 0 ? KvCache::kKey : KvCache::kValue, rows);
-    };
-    for (std::size_t i = 0; i < 4; ++i) {
-      std::vector<std::byte> rows(kHeads * 5 * kBytes);
-      for (std::size_t h = 0; h < kHeads; ++h) {
-        for (std::size_t r = 0; r < 5; ++r) {
-          for (std::size_t b = 0; b < kBytes; ++b) rows[place(5, h, r) + b] = value(i, h, r, b);
-        }
-      }
-      cache.write(i / 2, i % 2 == 0 ? KvCache::kKey : KvCache::kValue, rows, 5, 0, 5);
-    }
-    for (const std::size_t rows : arrangements) {
-      cache.arrange(rows, 5);
-      EXPECT_EQ(cache.rows(), rows);
-      for (std::size_t i = 0; i < 4; ++i) {
-        ASSERT_EQ(tensor(i, rows).size(), kHeads * rows * kBytes);
+    for (const std::size_t scale_bytes : {0u, 2u}) {
+      const KvShape shape{1, kHeads, 16, 4, layout, scale_bytes};
+      KvCache cache(shape);
+      cache.arrange(5, 0);
+      const auto bytes = [&](std::size_t tensor) { return shape.row_bytes(shape.kind_of(tensor)); };
+      // Row r, head h, byte b of each tensor is a number of its own.
+      const auto value = [](std::size_t tensor, std::size_t h, std::size_t r, std::size_t b) {
+        return static_cast<std::byte>(1 + ((tensor * kHeads + h) * 5 + r) * 4 + b);
+      };
+      const auto place = [&](std::size_t tensor, std::size_t rows, std::size_t h, std::size_t r) {
+        return (layout == KvLayout::kHeadMajor ? h * rows + r : r * kHeads + h) * bytes(tensor);
+      };
+      for (std::size_t i = 0; i < shape.tensors(); ++i) {
+        std::vector<std::byte> rows(kHeads * 5 * bytes(i));
         for (std::size_t h = 0; h < kHeads; ++h) {
           for (std::size_t r = 0; r < 5; ++r) {
-            for (std::size_t b = 0; b < kBytes; ++b)
-              ASSERT_EQ(tensor(i, rows)[place(rows, h, r) + b], value(i, h, r, b)) << rows;
+            for (std::size_t b = 0; b < bytes(i); ++b)
+              rows[place(i, 5, h, r) + b] = value(i, h, r, b);
+          }
+        }
+        cache.write(i, rows, 5, 0, 5);
+      }
+      for (const std::size_t rows : arrangements) {
+        cache.arrange(rows, 5);
+        EXPECT_EQ(cache.rows(), rows);
+        for (std::size_t i = 0; i < shape.tensors(); ++i) {
+          ASSERT_EQ(cache.tensor(i, rows).size(), kHeads * rows * bytes(i));
+          for (std::size_t h = 0; h < kHeads; ++h) {
+            for (std::size_t r = 0; r < 5; ++r) {
+              for (std::size_t b = 0; b < bytes(i); ++b)
+                ASSERT_EQ(cache.tensor(i, rows)[place(i, rows, h, r) + b], value(i, h, r, b))
+                    << rows;
+            }
           }
         }
       }

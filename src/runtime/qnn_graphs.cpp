@@ -233,6 +233,8 @@ Status QnnGraphs::load_context(Binary& binary) {
   if (binary.context != nullptr) return {};
   QHX_ASSIGN_OR_RETURN(binary.context, qnn::Context::from_binary(backend_, binary.file.bytes())
                                            .with_context("context " + binary.role));
+  // Other libraries have copied it.
+  if (!backend_->library().is_qhx_cpu()) binary.file.drop_resident();
   return {};
 }
 
@@ -246,7 +248,7 @@ Result<std::shared_ptr<GraphExecutor>> QnnGraphs::open(Role role, std::size_t in
     Binary& binary = *binaries_[place.binary];
     QHX_RETURN_IF_ERROR(load_context(binary));
     QHX_ASSIGN_OR_RETURN(qnn::Graph graph, qnn::Graph::retrieve(binary.context, *place.graph));
-    place.executor = std::make_shared<QnnExecutor>(std::move(graph));
+    place.executor = std::make_shared<QnnExecutor>(std::move(graph), binary.file);
   }
   return place.executor;
 }

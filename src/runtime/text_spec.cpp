@@ -70,8 +70,9 @@ Status find_heads(const manifest::Params& params, std::size_t kv_dim, std::size_
   return agree("n_kv_heads", params.n_kv_heads, spec.kv.kv_heads, "the cache");
 }
 
-Shape cache_shape(const TextSpec& spec, std::size_t rows) {
-  const std::uint32_t heads = u32(spec.kv.kv_heads), dim = u32(spec.head_dim);
+Shape cache_shape(const TextSpec& spec, std::size_t rows, KvKind kind = KvKind::kKey) {
+  const std::uint32_t heads = u32(spec.kv.kv_heads);
+  const std::uint32_t dim = KvShape::is_scale(kind) ? 1 : u32(spec.head_dim);
   if (spec.kv.layout == KvLayout::kHeadMajor) return {heads, u32(rows), dim};
   return {u32(rows), heads * dim};
 }
@@ -85,14 +86,16 @@ void find_layout(const manifest::Kv& kv, const TensorInfo& past, TextSpec& spec)
 
 Status check_kv_type(const manifest::Kv& kv, const TensorInfo& past) {
   static constexpr std::pair<std::string_view, Qnn_DataType_t> kTypes[] = {
-      {"f16", QNN_DATATYPE_FLOAT_16},        {"f32", QNN_DATATYPE_FLOAT_32},
-      {"i8", QNN_DATATYPE_SFIXED_POINT_8},   {"u8", QNN_DATATYPE_UFIXED_POINT_8},
-      {"i16", QNN_DATATYPE_SFIXED_POINT_16}, {"u16", QNN_DATATYPE_UFIXED_POINT_16}};
-  for (const auto& [word, type] : kTypes) {
-    if (kv.dtype == word && past.type != type) {
-      return corrupt("kv.dtype: the manifest says " + kv.dtype + ", input " + past.name + " is " +
-                     std::string(qnn::name(past.type)));
-    }
+      {"f16", QNN_DATATYPE_FLOAT_16},       {"f32", QNN_DATATYPE_FLOAT_32},
+      {"i8", QNN_DATATYPE_INT_8},           {"i8", QNN_DATATYPE_SFIXED_POINT_8},
+      {"u8", QNN_DATATYPE_UFIXED_POINT_8},  {"i16", QNN_DATATYPE_SFIXED_POINT_16},
+      {"u16", QNN_DATATYPE_UFIXED_POINT_16}};
+  const auto agrees = [&](const auto& known) {
+    return kv.dtype == known.first && past.type == known.second;
+  };
+  if (!kv.dtype.empty() && std::none_of(std::begin(kTypes), std::end(kTypes), agrees)) {
+    return corrupt("kv.dtype: the manifest says " + kv.dtype + ", input " + past.name + " is " +
+                   std::string(qnn::name(past.type)));
   }
   if (past.size_bytes() > std::numeric_limits<std::uint32_t>::max())
     return unsupported("input " + past.name + ": larger than 4 GiB");
@@ -110,27 +113,40 @@ Status same_encoding(const TensorInfo& written, const TensorInfo& read, const st
                  ") of the cache have different encodings");
 }
 
-// `decode`: the decode graph of the largest context, whose cache is the measure.
-Status check_layer(const GraphInfo& graph, const GraphInfo& decode, const TextSpec& spec,
-                   std::size_t layer, const DecoderShape& shape) {
+// The i-th tensor of the cache. `decode`: the decode graph of the largest context, whose cache is
+// the measure.
+Status check_cache(const GraphInfo& graph, const GraphInfo& decode, const TextSpec& spec,
+                   std::size_t i, const DecoderShape& shape) {
   const std::string where = "graph " + graph.name + ": ";
-  for (const char* kind : {"k_", "v_"}) {
-    const std::string past_name = layer_name((std::string("past_") + kind).c_str(), layer);
-    const std::string new_name = layer_name((std::string("new_") + kind).c_str(), layer);
-    const TensorInfo* cache = decode.input(past_name);
-    QHX_RETURN_IF_ERROR(expect_shape(cache, cache_shape(spec, spec.context),
-                                     input_of(decode, past_name), "kv.layout and params"));
-    if (shape.context > 0) {
-      QHX_RETURN_IF_ERROR(expect_shape(graph.input(past_name), cache_shape(spec, shape.context),
-                                       input_of(graph, past_name), "kv.layout and params"));
-      QHX_RETURN_IF_ERROR(same_encoding(*graph.input(past_name), *cache, where));
-    }
-    const TensorInfo* rows_out = graph.output(new_name);
-    QHX_RETURN_IF_ERROR(expect_shape(rows_out, cache_shape(spec, shape.rows),
-                                     where + "output " + new_name, "kv.layout and params"));
-    QHX_RETURN_IF_ERROR(same_encoding(*rows_out, *cache, where));
+  const KvKind kind = spec.kv.kind_of(i);
+  const std::string past_name = "past_" + kv_name(spec.kv, i);
+  const std::string new_name = "new_" + kv_name(spec.kv, i);
+  const TensorInfo* cache = decode.input(past_name);
+  QHX_RETURN_IF_ERROR(expect_shape(cache, cache_shape(spec, spec.context, kind),
+                                   input_of(decode, past_name), "kv.layout and params"));
+  if (qnn::size_bytes(cache->type) * (KvShape::is_scale(kind) ? 1 : spec.head_dim) !=
+      spec.kv.row_bytes(kind)) {
+    return corrupt(input_of(decode, past_name) + ": is " + std::string(qnn::name(cache->type)) +
+                   ", that of the first layer has another size");
   }
-  return {};
+  if (shape.context > 0) {
+    QHX_RETURN_IF_ERROR(expect_shape(graph.input(past_name), cache_shape(spec, shape.context, kind),
+                                     input_of(graph, past_name), "kv.layout and params"));
+    QHX_RETURN_IF_ERROR(same_encoding(*graph.input(past_name), *cache, where));
+  }
+  const TensorInfo* rows_out = graph.output(new_name);
+  QHX_RETURN_IF_ERROR(expect_shape(rows_out, cache_shape(spec, shape.rows, kind),
+                                   where + "output " + new_name, "kv.layout and params"));
+  return same_encoding(*rows_out, *cache, where);
+}
+
+// Whether rows have scales, and how large they are. INT_8 rows mean nothing without them.
+Status find_scales(const GraphInfo& decode, const TensorInfo& past, TextSpec& spec) {
+  const TensorInfo* scale = decode.input("past_k_scale_0");
+  if (scale != nullptr) spec.kv.scale_bytes = qnn::size_bytes(scale->type);
+  if (past.type != QNN_DATATYPE_INT_8 || scale != nullptr) return {};
+  return unsupported(input_of(decode, "past_k_scale_0") + ": missing; " + past.name +
+                     " is INT_8, whose rows have a scale each");
 }
 
 // Everything about one decoder graph, with the sizes known.
@@ -155,14 +171,15 @@ Status check_graph(const GraphInfo& graph, const GraphInfo& decode, const TextSp
     const std::string name = deepstack_name(k);
     QHX_RETURN_IF_ERROR(expect_shape(graph.input(name), x, input_of(graph, name), "params.hidden"));
   }
-  for (std::size_t layer = 0; layer < spec.layers; ++layer)
-    QHX_RETURN_IF_ERROR(check_layer(graph, decode, spec, layer, shape));
-  const std::size_t known_inputs = 4 + deepstack + (shape.context > 0 ? 2 * spec.layers : 0);
-  if (graph.inputs.size() != known_inputs || graph.outputs.size() != 1 + 2 * spec.layers) {
+  const std::size_t cache_tensors = spec.kv.tensors();
+  for (std::size_t i = 0; i < cache_tensors; ++i)
+    QHX_RETURN_IF_ERROR(check_cache(graph, decode, spec, i, shape));
+  const std::size_t known_inputs = 4 + deepstack + (shape.context > 0 ? cache_tensors : 0);
+  if (graph.inputs.size() != known_inputs || graph.outputs.size() != 1 + cache_tensors) {
     return unsupported("graph " + graph.name + ": has " + std::to_string(graph.inputs.size()) +
                        " inputs and " + std::to_string(graph.outputs.size()) + " outputs, " +
-                       std::to_string(known_inputs) + " and " +
-                       std::to_string(1 + 2 * spec.layers) + " are known");
+                       std::to_string(known_inputs) + " and " + std::to_string(1 + cache_tensors) +
+                       " are known");
   }
   return {};
 }
@@ -289,6 +306,11 @@ Status expect_shape(const TensorInfo* tensor, const Shape& expected, std::string
 
 std::string deepstack_name(std::size_t k) { return "deepstack_" + std::to_string(k); }
 
+std::string kv_name(const KvShape& kv, std::size_t i) {
+  static constexpr const char* kKinds[] = {"k_", "v_", "k_scale_", "v_scale_"};
+  return kKinds[i % kv.kinds()] + std::to_string(kv.layer_of(i));
+}
+
 std::size_t TextSpec::prefill_rows() const {
   std::size_t most = 0;
   for (const DecoderShape& graph : graphs) {
@@ -330,6 +352,7 @@ Result<TextSpec> make_text_spec(const manifest::Manifest& manifest, const GraphP
       find_heads(params, values / spec.context, decode.input("cos")->element_count(), past, spec));
   find_layout(manifest.kv, past, spec);
   QHX_RETURN_IF_ERROR(check_kv_type(manifest.kv, past));
+  QHX_RETURN_IF_ERROR(find_scales(decode, past, spec));
   spec.kv.layers = spec.layers;
   spec.kv.rows = spec.context;
   spec.kv.head_bytes = spec.head_dim * qnn::size_bytes(past.type);

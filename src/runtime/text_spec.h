@@ -60,6 +60,10 @@ Result<TextSpec> make_text_spec(const manifest::Manifest& manifest, const GraphP
 // …
 std::string deepstack_name(std::size_t k);
 
+// What the graphs call the i-th tensor of a cache, behind "past_" and "new_": "k_0", "v_0", perhaps
+// "k_scale_0", "v_scale_0", then "k_1" …
+std::string kv_name(const KvShape& kv, std::size_t i);
+
 // The tensor named `name`, or the only one of the list. Null if there is neither.
 const qnn::TensorInfo* find_or_only(const std::vector<qnn::TensorInfo>& tensors,
                                     std::string_view name);

@@ -123,6 +123,10 @@ std::vector<ToyOptions> variants() {
         all.push_back(o);
       }
     }
+    ToyOptions o;
+    o.head_major = head_major;
+    o.int8_cache = true;
+    all.push_back(o);
   }
   return all;
 }
@@ -288,6 +292,41 @@ TEST(TextSpec, DerivesWhatTheManifestLacks) {
               (std::vector<DecoderShape>{{Role::kPrefill, 0, 8, 40}, {Role::kDecode, 0, 1, 40}}));
     EXPECT_EQ(spec->kv.layout, head_major ? KvLayout::kHeadMajor : KvLayout::kTokenMajor);
   }
+}
+
+TEST(TextSpec, ACacheOfIntegersHasAScaleARow) {
+  ToyOptions o;
+  EXPECT_EQ(spec_of(ToyModel(o), manifest_for(o))->kv.scale_bytes, 0u);
+  o.int8_cache = true;
+  manifest::Manifest m = manifest_for(o);
+  m.kv.dtype = "i8";
+  const auto spec = spec_of(ToyModel(o), m);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->kv.head_bytes, 6u);
+  EXPECT_EQ(spec->kv.scale_bytes, 4u);
+  EXPECT_EQ(kv_name(spec->kv, 6), "k_scale_1");
+
+  const auto refused = [&](auto change) {
+    ToyModel model(o);
+    change(model);
+    return spec_of(model, m).status();
+  };
+  const Status missing = refused(
+      [](ToyModel& model) { input(model, Role::kDecode, "past_k_scale_0").name = "scales"; });
+  EXPECT_EQ(missing.code(), StatusCode::kUnsupported);
+  EXPECT_THAT(missing.message(), HasSubstr("past_k_scale_0: missing"));
+  const Status shape = refused([](ToyModel& model) {
+    input(model, Role::kPrefill, "past_v_scale_1").dims = {2, 39};
+  });
+  EXPECT_EQ(shape.code(), StatusCode::kCorrupt);
+  EXPECT_THAT(shape.message(), HasSubstr("past_v_scale_1"));
+  const Status type = refused([](ToyModel& model) {
+    input(model, Role::kDecode, "past_v_scale_0").type = QNN_DATATYPE_FLOAT_16;
+  });
+  EXPECT_EQ(type.code(), StatusCode::kCorrupt);
+  EXPECT_THAT(type.message(), HasSubstr("FLOAT_16"));
+  m.kv.dtype = "f16";
+  EXPECT_THAT(refused([](ToyModel&) {}).message(), HasSubstr("INT_8"));
 }
 
 TEST(TextSpec, ContradictionsNameTheTensorAndBothValues) {

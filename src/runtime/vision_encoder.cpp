@@ -107,8 +107,8 @@ Status VisionEncoder::load_tables(Loaded& loaded) const {
   return {};
 }
 
-Status VisionEncoder::bind(Loaded& loaded, GraphExecutor& executor) const {
-  const qnn::GraphInfo& info = executor.info();
+Status VisionEncoder::bind(Loaded& loaded) const {
+  const qnn::GraphInfo& info = loaded.executor->info();
   const qnn::TensorInfo& input = *find_or_only(info.inputs, "patches");
   const qnn::TensorMemory memory = graphs_.memory();
   QHX_ASSIGN_OR_RETURN(loaded.input, FloatTensor::create(input, memory));
@@ -124,15 +124,15 @@ Status VisionEncoder::bind(Loaded& loaded, GraphExecutor& executor) const {
                                       {"image_embeds", loaded.embeds.bytes()}};
   for (std::size_t k = 0; k < spec_.deepstack; ++k)
     buffers.push_back({names[k], loaded.deepstack[k].bytes()});
-  QHX_ASSIGN_OR_RETURN(loaded.graph, executor.bind(buffers));
+  QHX_ASSIGN_OR_RETURN(loaded.graph, loaded.executor->bind(buffers));
   return {};
 }
 
 Status VisionEncoder::load() {
   auto loaded = std::make_unique<Loaded>(threads_);
   if (spec_.stage_f) QHX_RETURN_IF_ERROR(load_tables(*loaded));
-  QHX_ASSIGN_OR_RETURN(const auto executor, graphs_.open(Role::kVision));
-  QHX_RETURN_IF_ERROR(bind(*loaded, *executor));
+  QHX_ASSIGN_OR_RETURN(loaded->executor, graphs_.open(Role::kVision));
+  QHX_RETURN_IF_ERROR(bind(*loaded));
   if (spec_.stage_f) loaded->patch_rows.resize(spec_.grid.patches() * spec_.patch_values);
   loaded_ = std::move(loaded);
   return {};
@@ -151,7 +151,9 @@ Result<ImageFeatures> VisionEncoder::encode(const vision::Image& image, VisionOb
   if (spec_.stage_f) l.stage_f->embed(patches, spec_.grid, l.pool, input);
   if (observer != nullptr) QHX_RETURN_IF_ERROR(observer->vision_in(input, rows, spec_.input_width));
   l.input.store();
-  QHX_RETURN_IF_ERROR(l.graph->execute());
+  const Status executed = l.graph->execute();
+  l.executor->rest();
+  QHX_RETURN_IF_ERROR(executed);
   ImageFeatures features;
   features.tokens = spec_.tokens;
   const auto take = [](FloatTensor& tensor) {

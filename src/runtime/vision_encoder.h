@@ -58,7 +58,9 @@ class VisionEncoder {
 
   const VisionSpec& spec() const { return spec_; }
 
-  // `image` has the spec's size (QHX_CHECK). `observer` may be null.
+  // `image` has the spec's size (QHX_CHECK). `observer` may be null. The graph rests after each
+  // picture: while text is made of it, a vision encoder's weights would be memory for nothing, and
+  // to get them back from the page cache takes a hundredth of the time that a picture does.
   Result<ImageFeatures> encode(const vision::Image& image, VisionObserver* observer);
 
  private:
@@ -72,11 +74,12 @@ class VisionEncoder {
     FloatTensor input;
     FloatTensor embeds;
     std::vector<FloatTensor> deepstack;
+    std::shared_ptr<GraphExecutor> executor;
     std::unique_ptr<BoundGraph> graph;
   };
   Status load();
   Status load_tables(Loaded& loaded) const;
-  Status bind(Loaded& loaded, GraphExecutor& executor) const;
+  Status bind(Loaded& loaded) const;
 
   VisionSpec spec_;
   const BundleFiles& files_;

@@ -17,14 +17,18 @@ SAMPLES = ("1.jpg", "4.png", "8.png")
 class Asker(Driver):
     def __init__(self, build, demo, work):
         super().__init__(build, demo, work)
-        self.bundle = work / "ladder"  # with short prefill calls, which a question alone goes through
-        subprocess.run([build / "bin/qhx", "forge", demo / "model", "--target", "cpu", "-o", self.bundle], check=True,
-                       capture_output=True)
+        self.build = build
+        self.forge("ladder")  # with short prefill calls, which a question alone goes through
         samples = {s["file"]: s for s in json.loads((demo / "samples/samples.json").read_text())}
         self.questions = [(str(demo / "samples" / file), q["question"]) for file in SAMPLES
                           for q in samples[file]["questions"]]
         self.cache = work / "cache"
         self.truth = {q: self.ask(q) for q in self.questions}
+
+    def forge(self, name, *options):
+        self.bundle = self.work / name
+        subprocess.run([self.build / "bin/qhx", "forge", self.checkpoint, "--target", "cpu", "-o", self.bundle, *options],
+                       check=True, capture_output=True)
 
     def command(self, question, *flags):
         image, text = question
@@ -72,6 +76,22 @@ def several_at_once(d):
     d.check("no temporary file is left", [f.name for f in folder.iterdir() if f.suffix != ".qhxcache"])
 
 
+def a_cache_of_integers(d):
+    """A bundle with --kv int8: its rows and their scales are kept and found, and speculation says the same."""
+    before = d.bundle, d.truth
+    d.forge("int8", "--kv", "int8")
+    folder = str(d.work / "int8-cache")
+    questions = d.questions[:6]
+    d.truth = {q: d.ask(q) for q in questions}
+    seen = set()
+    for question in questions:
+        compare(d, question, d.ask(question, "--cache", folder), question[0] in seen)
+        seen.add(question[0])
+        guessed = d.ask(question, "--speculate", "4")
+        d.check(f"speculation: {question[1]}", [] if guessed["ids"] == d.truth[question]["ids"] else [guessed["text"]])
+    d.bundle, d.truth = before
+
+
 def damage_and_bounds(d):
     question = d.questions[0]
     for file in d.cache.iterdir():
@@ -91,4 +111,4 @@ def damage_and_bounds(d):
 
 
 if __name__ == "__main__":
-    sys.exit(run_parts(__doc__, Asker, (one_process_after_the_other, several_at_once, damage_and_bounds)))
+    sys.exit(run_parts(__doc__, Asker, (one_process_after_the_other, several_at_once, a_cache_of_integers, damage_and_bounds)))

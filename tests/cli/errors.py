@@ -26,8 +26,9 @@ class Driver:
         self.library = str(build / "lib/libQhxCpu.so")
         self.picture = str(demo / "samples/1.jpg")
         self.work = work
+        self.checkpoint = demo / "model"
         self.bundle = work / "bundle"
-        subprocess.run([build / "bin/qhx", "forge", demo / "model", "--target", "cpu", "--prefill", "320", "-o", self.bundle],
+        subprocess.run([build / "bin/qhx", "forge", self.checkpoint, "--target", "cpu", "--prefill", "320", "-o", self.bundle],
                        check=True, capture_output=True)
         self.manifest = next(self.bundle.glob("*-vlm-*.json")).name
         self.text_manifest = next(self.bundle.glob("*-text-*.json")).name

@@ -67,6 +67,22 @@ def whole_bundle(d: Inspector):
     d.check("columns are aligned", result, 0, [len(rows) == len(files) + 1, all(row[column - 1] == " " for row in rows)])
 
 
+def a_cache_of_integers(d: Inspector):
+    folder = d.work / "int8"
+    subprocess.run([d.program.parent / "qhx", "forge", d.checkpoint, "--kv", "int8", "--text-only", "-o", folder],
+                   check=True, capture_output=True)
+    result, report = d.json(folder)
+    text, = report["manifests"]
+    params = json.loads((folder / text["file"]).read_text())["params"]
+    row = params["head_dim"] + 4  # int8, and a scale
+    d.check("an int8 cache", result, 0, [
+        text["kv_bytes_per_token"] == 2 * params["n_layers"] * params["n_kv_heads"] * row,
+        text["memory"]["kv"] == text["kv_bytes_per_token"] * params["max_ctx"]])
+    table = d.inspect(folder)
+    d.check("an int8 cache as text", table, 0, [word in table.stdout.decode() for word in (
+        "past_k_0 … past_k_3", "INT_8", "past_k_scale_0 … past_k_scale_3", "new_v_scale_0 … new_v_scale_3")])
+
+
 def damaged_bundles(d: Inspector):
     name = "llm_shared_512.bin"
     folder = Path(tempfile.mkdtemp(dir=d.work))
@@ -162,4 +178,4 @@ def other_libraries(d: Inspector):
 
 
 if __name__ == "__main__":
-    sys.exit(run_parts(__doc__, Inspector, (whole_bundle, damaged_bundles, no_bundles, other_libraries)))
+    sys.exit(run_parts(__doc__, Inspector, (whole_bundle, a_cache_of_integers, damaged_bundles, no_bundles, other_libraries)))

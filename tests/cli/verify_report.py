@@ -94,7 +94,8 @@ def proofs(v: Verifier):
              "w4": (["--weights", "w4", "--keep-rounded"], VISION, ["the same w4 weights, dequantized", "fp32 weights"], 0.9999),
              "auto": (["--weights", "auto", "--budget", "6bits", "--keep-rounded"], VISION,
                       ["the same auto weights, dequantized", "fp32 weights"], 0.9999),
-             "text": (["--weights", "f16", "--text-only"], [], ["fp32 weights"], 0.99999)}
+             "text": (["--weights", "f16", "--text-only"], [], ["fp32 weights"], 0.99999),
+             "int8 cache": (["--weights", "f16", "--text-only", "--kv", "int8"], [], ["fp32 weights"], 0.9999)}
     for name, (options, vision, judges, least) in kinds.items():
         bundle = v.forge(name, v.a, *options)
         result, report = v.json(bundle, "--against", v.a, "--tokens", "3", "--write")

@@ -23,12 +23,16 @@ class View {
   View() = default;
   View(std::span<std::byte> bytes, Qnn_DataType_t type) : bytes_(bytes), type_(type) {}
   float get(std::size_t i) const {
+    if (type_ == QNN_DATATYPE_INT_8)
+      return static_cast<float>(reinterpret_cast<const std::int8_t*>(bytes_.data())[i]);
     if (type_ == QNN_DATATYPE_FLOAT_16)
       return f16_to_f32(reinterpret_cast<const std::uint16_t*>(bytes_.data())[i]);
     return reinterpret_cast<const float*>(bytes_.data())[i];
   }
   void set(std::size_t i, float value) const {
-    if (type_ == QNN_DATATYPE_FLOAT_16)
+    if (type_ == QNN_DATATYPE_INT_8)
+      reinterpret_cast<std::int8_t*>(bytes_.data())[i] = static_cast<std::int8_t>(value);
+    else if (type_ == QNN_DATATYPE_FLOAT_16)
       reinterpret_cast<std::uint16_t*>(bytes_.data())[i] = f32_to_f16(value);
     else
       reinterpret_cast<float*>(bytes_.data())[i] = value;
@@ -40,6 +44,28 @@ class View {
   Qnn_DataType_t type_ = QNN_DATATYPE_UNDEFINED;
 };
 
+// Rows of keys or values, of integers if there are scales.
+struct CacheRows {
+  View values, scales;
+
+  float get(std::size_t row, std::size_t width, std::size_t d) const {
+    const float value = values.get(row * width + d);
+    return scales.bound() ? value * scales.get(row) : value;
+  }
+  void set(std::size_t row, const std::vector<float>& from) const {
+    float scale = 1;
+    if (scales.bound()) {
+      for (const float value : from) scale = std::max(scale, std::abs(value));
+      scale /= 127;
+      scales.set(row, scale);
+    }
+    for (std::size_t d = 0; d < from.size(); ++d) {
+      const float value = from[d] / scale;
+      values.set(row * from.size() + d, scales.bound() ? std::nearbyint(value) : value);
+    }
+  }
+};
+
 }  // namespace
 
 class ToyExecutor final : public runtime::GraphExecutor {
@@ -48,6 +74,7 @@ class ToyExecutor final : public runtime::GraphExecutor {
       : model_(model), role_(role), info_(info) {}
   const qnn::GraphInfo& info() const override { return info_; }
   Result<std::unique_ptr<runtime::BoundGraph>> bind(std::span<const NamedBuffer> buffers) override;
+  void rest() override { ++model_.rests[role_]; }
 
  private:
   class Bound;
@@ -66,13 +93,14 @@ class ToyExecutor::Bound final : public runtime::BoundGraph {
     }
     for (std::uint32_t layer = 0; layer < o_.layers && views_.contains("new_k_0"); ++layer) {
       for (const char* kind : {"k_", "v_"}) {
-        const std::string suffix = kind + std::to_string(layer);
-        past_.push_back(views_.contains("past_" + suffix) ? views_.at("past_" + suffix) : View());
-        fresh_.push_back(views_.at("new_" + suffix));
+        const std::string i = std::to_string(layer), scale = std::string(kind) + "scale_" + i;
+        past_.push_back({view("past_" + (kind + i)), view("past_" + scale)});
+        fresh_.push_back({view("new_" + (kind + i)), view("new_" + scale)});
       }
     }
     if (views_.contains("x")) x_ = views_.at("x");
     if (views_.contains("y")) y_ = views_.at("y");
+    row_.resize(o_.head_dim);
   }
 
   Status execute() override {
@@ -91,10 +119,15 @@ class ToyExecutor::Bound final : public runtime::BoundGraph {
   }
 
  private:
-  // Place of (row, head, value) in a cache of `rows`.
-  std::size_t at(std::uint32_t rows, std::uint32_t row, std::uint32_t h, std::uint32_t d) const {
-    return o_.head_major ? (std::size_t{h} * rows + row) * o_.head_dim + d
-                         : (std::size_t{row} * o_.kv_heads + h) * o_.head_dim + d;
+  // Empty if there is no such tensor.
+  View view(const std::string& name) const {
+    const auto found = views_.find(name);
+    return found == views_.end() ? View() : found->second;
+  }
+
+  // Place of (row, head) in a cache of `rows`, in units of head_dim.
+  std::size_t at(std::uint32_t rows, std::uint32_t row, std::uint32_t h) const {
+    return o_.head_major ? std::size_t{h} * rows + row : std::size_t{row} * o_.kv_heads + h;
   }
 
   void decoder() {
@@ -110,8 +143,9 @@ class ToyExecutor::Bound final : public runtime::BoundGraph {
             const std::uint32_t column = o_.full_rope ? d : d % table;
             const float turned = x_.get(r * o_.hidden + (h + d) % o_.hidden) *
                                  (cos.get(r * table + column) + 2 * sin.get(r * table + column));
-            fresh_[i].set(at(rows, r, h, d), turned + 0.25f * static_cast<float>(i));
+            row_[d] = turned + 0.25f * static_cast<float>(i);
           }
+          fresh_[i].set(at(rows, r, h), row_);
         }
       }
     }
@@ -127,8 +161,8 @@ class ToyExecutor::Bound final : public runtime::BoundGraph {
           if (mask.get(std::size_t{r} * (past + rows) + j) < -30000.0f) continue;
           for (std::uint32_t i = 0; i < fresh_.size(); ++i) {
             const std::uint32_t h = column % o_.kv_heads, d = column % o_.head_dim;
-            const float value = j < past ? past_[i].get(at(past, j, h, d))
-                                         : fresh_[i].get(at(rows, j - past, h, d));
+            const float value = j < past ? past_[i].get(at(past, j, h), o_.head_dim, d)
+                                         : fresh_[i].get(at(rows, j - past, h), o_.head_dim, d);
             sum += value * 0.125f;
           }
         }
@@ -176,9 +210,9 @@ class ToyExecutor::Bound final : public runtime::BoundGraph {
   Role role_;
   std::uint32_t rows_ = 0, context_ = 0;
   std::map<std::string, View> views_;
-  std::vector<View> past_, fresh_;  // k_0, v_0, k_1 …
+  std::vector<CacheRows> past_, fresh_;  // k_0, v_0, k_1 …
   View x_, y_;
-  std::vector<float> hidden_, logits_;
+  std::vector<float> hidden_, logits_, row_;
 };
 
 Result<std::unique_ptr<runtime::BoundGraph>> ToyExecutor::bind(
@@ -222,9 +256,15 @@ qnn::GraphInfo ToyModel::describe_decoder(std::string name, std::uint32_t rows,
                                           std::uint32_t context, std::uint32_t deepstack) const {
   const ToyOptions& o = options_;
   const std::uint32_t table = o.full_rope ? o.head_dim : o.head_dim / 2;
-  const auto cache = [&](std::uint32_t r) -> std::vector<std::uint32_t> {
-    if (o.head_major) return {o.kv_heads, r, o.head_dim};
-    return {r, o.kv_heads * o.head_dim};
+  const auto cache = [&](std::uint32_t r, std::uint32_t width) -> std::vector<std::uint32_t> {
+    if (o.head_major) return {o.kv_heads, r, width};
+    return {r, o.kv_heads * width};
+  };
+  const auto add_cache = [&](qnn::GraphInfo& to, const std::string& tensor_name,
+                             Qnn_DataType_t type, std::uint32_t width) {
+    if (context > 0)
+      to.inputs.push_back(tensor("past_" + tensor_name, type, cache(context, width)));
+    to.outputs.push_back(tensor("new_" + tensor_name, type, cache(rows, width)));
   };
   qnn::GraphInfo graph{std::move(name), {}, {}};
   graph.inputs = {tensor("x", o.type, {rows, o.hidden}), tensor("cos", o.type, {rows, table}),
@@ -234,11 +274,11 @@ qnn::GraphInfo ToyModel::describe_decoder(std::string name, std::uint32_t rows,
   for (std::uint32_t k = 0; k < deepstack; ++k)
     graph.inputs.push_back(tensor("deepstack_" + std::to_string(k), o.type, {rows, o.hidden}));
   for (std::uint32_t layer = 0; layer < o.layers; ++layer) {
-    for (const char* kind : {"k_", "v_"}) {
-      const std::string suffix = kind + std::to_string(layer);
-      if (context > 0)
-        graph.inputs.push_back(tensor("past_" + suffix, QNN_DATATYPE_FLOAT_16, cache(context)));
-      graph.outputs.push_back(tensor("new_" + suffix, QNN_DATATYPE_FLOAT_16, cache(rows)));
+    for (const std::string kind : {"k_", "v_"}) {
+      const std::string i = std::to_string(layer);
+      add_cache(graph, kind + i, o.int8_cache ? QNN_DATATYPE_INT_8 : QNN_DATATYPE_FLOAT_16,
+                o.head_dim);
+      if (o.int8_cache) add_cache(graph, kind + "scale_" + i, QNN_DATATYPE_FLOAT_32, 1);
     }
   }
   return graph;

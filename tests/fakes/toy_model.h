@@ -25,6 +25,8 @@ struct ToyOptions {
   std::vector<std::uint32_t> further_contexts, further_rows;
   bool prefill_past = true;
   bool head_major = true;
+  // Keys and values as INT_8, with past_k_scale_i and so on beside them; otherwise FLOAT_16.
+  bool int8_cache = false;
   bool full_rope = false;  // tables of head_dim columns instead of head_dim / 2
   Qnn_DataType_t type = QNN_DATATYPE_FLOAT_32;
   std::uint32_t deepstack = 0;
@@ -51,7 +53,7 @@ class ToyModel final : public runtime::GraphProvider {
   std::map<runtime::Role, std::vector<qnn::GraphInfo>> further;
   Head head;
   Hook before;
-  std::map<runtime::Role, int> opened, runs;
+  std::map<runtime::Role, int> opened, runs, rests;
   // The cache rows and rows of the decoder graphs that ran, in order.
   std::vector<std::pair<std::uint32_t, std::uint32_t>> trace;
 

@@ -24,6 +24,7 @@ Result<DType> dtype_from(Qnn_DataType_t type) {
       return DType::kU32;
     case QNN_DATATYPE_BOOL_8:
       return DType::kBool;
+    case QNN_DATATYPE_INT_8:
     case QNN_DATATYPE_SFIXED_POINT_8:
       return DType::kI8;
     case QNN_DATATYPE_UFIXED_POINT_8:
@@ -31,7 +32,8 @@ Result<DType> dtype_from(Qnn_DataType_t type) {
     default:
       return invalid_argument(
           "data type " + hex(type) +
-          " is not supported: use FLOAT_16, FLOAT_32, INT_32, UINT_32, BOOL_8 or SFIXED_POINT_8");
+          " is not supported: use FLOAT_16, FLOAT_32, INT_8, INT_32, UINT_32, BOOL_8 or "
+          "SFIXED_POINT_8");
   }
 }
 
@@ -229,6 +231,12 @@ Result<Tensor> tensor_from(const Qnn_Tensor_t& from) {
   Result<DType> dtype = dtype_from(t.dataType);
   if (!dtype.ok()) return dtype.status().with_context(what);
   tensor.dtype = *dtype;
+  if (t.dataType == QNN_DATATYPE_INT_8 && tensor.is_static())
+    return invalid_argument(what + ": static INT_8 is not supported: use SFIXED_POINT_8");
+  if (t.dataType == QNN_DATATYPE_SFIXED_POINT_8 && !tensor.is_static()) {
+    return invalid_argument(what +
+                            ": SFIXED_POINT_8 is for static weights; use INT_8 and Cast elsewhere");
+  }
   QHX_RETURN_IF_ERROR(check_dims(tensor.dims, tensor.dtype, what));
   QHX_RETURN_IF_ERROR(
       read_quantization(t.quantizeParams, tensor.dims, tensor.quantization).with_context(what));
@@ -297,7 +305,7 @@ Qnn_DataType_t data_type_of(DType type) {
     case DType::kBool:
       return QNN_DATATYPE_BOOL_8;
     case DType::kI8:
-      return QNN_DATATYPE_SFIXED_POINT_8;
+      return QNN_DATATYPE_INT_8;
     case DType::kU8:
       return QNN_DATATYPE_UFIXED_POINT_8;
     default:

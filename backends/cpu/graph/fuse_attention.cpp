@@ -89,26 +89,51 @@ bool resolve_mask(const Graph& graph, const Uses& uses, Match& match) {
   return true;
 }
 
-// The input of a Transpose that made `tensor`, [1, heads, rows, D], from [1, rows, heads, D];
-// otherwise -1.
-int untransposed(const Graph& graph, const Uses& uses, int tensor, std::uint64_t heads,
-                 std::uint64_t rows) {
-  const Node* transpose = uses.producer(uses.strip(tensor), "Transpose");
-  if (transpose == nullptr || !swaps_heads_and_tokens(graph, *transpose)) return -1;
-  const Dims& dims = tensor_at(graph, transpose->outputs[0]).dims;
-  return dims[1] == heads && dims[2] == rows ? transpose->inputs[0] : -1;
+// Rows of keys or values; -1 where there are none. `scales`: of rows of bytes.
+struct Rows {
+  int values = -1, scales = -1;
+};
+
+// Whether attention can read the one as keys and the other as values.
+bool alike(const Graph& graph, const Rows& keys, const Rows& values) {
+  return (keys.scales < 0) == (values.scales < 0) &&
+         tensor_at(graph, keys.values).dtype == tensor_at(graph, values.values).dtype;
 }
 
-// Past and new part of keys or values that a Concat joined along the rows; past -1 if there is
-// none.
-void split_cache(const Uses& uses, int joined, int& past, int& fresh) {
-  past = -1;
-  fresh = joined;
+// Where rows [1, G, rows, D] come from: bytes times a scale for each row are taken apart, halves
+// are read where they are.
+Rows source_of(const Graph& graph, const Uses& uses, int tensor) {
+  const Rows floats{.values = uses.strip(tensor, /*casts=*/true)};
+  const Node* product = uses.producer(uses.strip(tensor), "ElementWiseBinary");
+  if (product == nullptr || binary_operation(*product) != qnn::Binary::kMultiply) return floats;
+  const Node* cast = uses.producer(uses.strip(product->inputs[0]), "Cast");
+  if (cast == nullptr || tensor_at(graph, cast->inputs[0]).dtype != DType::kI8) return floats;
+  Dims rows = tensor_at(graph, product->outputs[0]).dims;
+  const bool whole_rows = rows.back() == tensor_at(graph, tensor).dims.back() &&
+                          rows == tensor_at(graph, product->inputs[0]).dims;
+  rows.back() = 1;
+  if (!whole_rows || tensor_at(graph, product->inputs[1]).dims != rows) return floats;
+  return {cast->inputs[0], uses.strip(product->inputs[1])};
+}
+
+// Past and new part of keys or values.
+struct CacheParts {
+  Rows past, fresh;
+  int fresh_floats = -1;  // the new part as floats, [1, G, rows, D]
+};
+
+CacheParts whole(int tensor) { return {.past = {}, .fresh = {tensor, -1}, .fresh_floats = tensor}; }
+
+// Takes apart what a Concat joined along the rows.
+CacheParts split_cache(const Graph& graph, const Uses& uses, int joined) {
   const Node* concat = uses.producer(joined, "Concat");
   if (concat == nullptr || concat->inputs.size() != 2 || concat->attributes.integer("axis", 0) != 2)
-    return;
-  fresh = concat->inputs[1];
-  past = uses.strip(concat->inputs[0], /*casts=*/true);
+    return whole(joined);
+  CacheParts parts = whole(concat->inputs[1]);
+  parts.past = source_of(graph, uses, concat->inputs[0]);
+  const Rows bytes = source_of(graph, uses, concat->inputs[1]);
+  if (bytes.scales >= 0) parts.fresh = bytes;
+  return parts;
 }
 
 // Where the output goes: past a Transpose to [1, tokens, heads, D] if that is all that reads it.
@@ -163,29 +188,36 @@ int scaled_mask(Graph& graph, std::size_t& at, int mask, double beta) {
 
 // Replaces the matched nodes. `transpose`: see output_transpose.
 void apply(Graph& graph, const Uses& uses, Match match, int transpose) {
-  int past_k = -1, past_v = -1, new_k = -1, new_v = -1;
-  split_cache(uses, match.k, past_k, new_k);
-  split_cache(uses, match.v, past_v, new_v);
-  const bool both = past_k >= 0 && past_v >= 0 &&
-                    tensor_at(graph, past_k).dtype == tensor_at(graph, past_v).dtype &&
-                    tensor_at(graph, new_k).dims == tensor_at(graph, new_v).dims;
+  CacheParts keys = split_cache(graph, uses, match.k);
+  CacheParts values = split_cache(graph, uses, match.v);
+  const bool both =
+      keys.past.values >= 0 && values.past.values >= 0 && alike(graph, keys.past, values.past) &&
+      tensor_at(graph, keys.fresh_floats).dims == tensor_at(graph, values.fresh_floats).dims;
   if (!both) {
-    past_k = past_v = -1;
-    new_k = match.k;
-    new_v = match.v;
+    keys = whole(match.k);
+    values = whole(match.v);
   }
-  const std::uint64_t fresh = tensor_at(graph, new_k).dims[2];
+  if (!alike(graph, keys.fresh, values.fresh)) {
+    keys.fresh = {keys.fresh_floats, -1};
+    values.fresh = {values.fresh_floats, -1};
+  }
+  const std::uint64_t fresh = tensor_at(graph, keys.fresh_floats).dims[2];
+  const bool bytes = keys.fresh.scales >= 0;
   const int q = untransposed(graph, uses, match.q, match.kv_heads * match.heads, match.tokens);
-  const int k = untransposed(graph, uses, new_k, match.kv_heads, fresh);
-  const int v = untransposed(graph, uses, new_v, match.kv_heads, fresh);
+  const int k = bytes ? -1 : untransposed(graph, uses, keys.fresh.values, match.kv_heads, fresh);
+  const int v = bytes ? -1 : untransposed(graph, uses, values.fresh.values, match.kv_heads, fresh);
 
   const Node& last = graph.nodes[match.at];
-  Node fused{
-      .name = last.name,
-      .type = std::string(internal_op::kAttention),
-      .attributes = {},
-      .inputs = {q >= 0 ? q : match.q, past_k, k >= 0 ? k : new_k, past_v, v >= 0 ? v : new_v, -1},
-      .outputs = last.outputs};
+  Node fused{.name = last.name,
+             .type = std::string(internal_op::kAttention),
+             .attributes = {},
+             .inputs = {q >= 0 ? q : match.q, keys.past.values, k >= 0 ? k : keys.fresh.values,
+                        values.past.values, v >= 0 ? v : values.fresh.values, -1},
+             .outputs = last.outputs};
+  if (keys.past.scales >= 0 || bytes) {
+    fused.inputs.insert(fused.inputs.end(), {keys.past.scales, values.past.scales,
+                                             keys.fresh.scales, values.fresh.scales});
+  }
   auto& ints = fused.attributes.ints;
   ints["kv_heads"] = {static_cast<std::int64_t>(match.kv_heads)};
   ints["heads"] = {static_cast<std::int64_t>(match.heads)};

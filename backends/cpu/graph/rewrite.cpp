@@ -15,6 +15,7 @@ Status rewrite(Graph& graph, bool fuse, const ConstantTools& tools) {
     QHX_RETURN_IF_ERROR(fuse_epilogues(graph, tools));
     fuse_silu(graph);
     fuse_head_rope(graph);
+    fuse_quantize(graph, tools);
     fuse_attention(graph);
     remove_dead(graph);
     fuse_transpose_cast(graph);
@@ -86,6 +87,14 @@ bool swaps_heads_and_tokens(const Graph& graph, const Node& node) {
   return node.type == "Transpose" && perm != nullptr &&
          *perm == std::vector<std::int64_t>{0, 2, 1, 3} &&
          tensor_at(graph, node.inputs[0]).dims[0] == 1;
+}
+
+int untransposed(const Graph& graph, const Uses& uses, int tensor, std::uint64_t heads,
+                 std::uint64_t rows) {
+  const Node* transpose = uses.producer(uses.strip(tensor), "Transpose");
+  if (transpose == nullptr || !swaps_heads_and_tokens(graph, *transpose)) return -1;
+  const Dims& dims = tensor_at(graph, transpose->outputs[0]).dims;
+  return dims[1] == heads && dims[2] == rows ? transpose->inputs[0] : -1;
 }
 
 }  // namespace qhx::cpu

@@ -32,8 +32,10 @@ Status fuse_epilogues(Graph& graph, const ConstantTools& tools);
 void fuse_silu(Graph& graph);
 // [RmsNorm], Transpose, RotaryEmbedding become qhx.HeadRope.
 void fuse_head_rope(Graph& graph);
-// MatMul, [Add mask], Softmax, MatMul become qhx.Attention, reading past keys and values where the
-// client has them.
+// Rows divided by a scale of their own, rounded and cast to int8 become qhx.QuantizeRows.
+void fuse_quantize(Graph& graph, const ConstantTools& tools);
+// MatMul, [Add mask], Softmax, MatMul become qhx.Attention, reading past keys and values, and new
+// ones that have become int8, where the client has them.
 void fuse_attention(Graph& graph);
 // Transpose followed by a Cast to f16 writes f16 itself.
 void fuse_transpose_cast(Graph& graph);
@@ -85,6 +87,10 @@ int add_native(Graph& graph, int like, std::string_view suffix);
 void redirect_readers(Graph& graph, int from, int to);
 // Whether a Transpose exchanges the middle axes of [1, a, b, D].
 bool swaps_heads_and_tokens(const Graph& graph, const Node& node);
+// The input of a Transpose that made `tensor`, [1, heads, rows, D], from [1, rows, heads, D];
+// otherwise -1.
+int untransposed(const Graph& graph, const Uses& uses, int tensor, std::uint64_t heads,
+                 std::uint64_t rows);
 
 // Places of one layer's operands among the inputs of qhx.Linear.
 enum class LinearInput : std::size_t { kX = 0, kWeight = 1, kBias = 2, kResidual = 3 };

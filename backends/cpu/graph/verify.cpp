@@ -11,8 +11,7 @@ Status check_tensor(const Graph& graph, const Tensor& tensor) {
   if (!tensor.is_static()) {
     if (tensor.packed || tensor.blob != nullptr)
       return corrupt(what + ": only static tensors have stored values");
-    if (tensor.dtype == DType::kI8 || tensor.dtype == DType::kU8)
-      return corrupt(what + ": quantized and not static");
+    if (tensor.dtype == DType::kU8) return corrupt(what + ": quantized and not static");
     return {};
   }
   if (tensor.blob == nullptr) return corrupt(what + ": static, but without values");

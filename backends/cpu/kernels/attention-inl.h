@@ -96,9 +96,18 @@ QHX_INLINE V load_any_n(FloatType type, const void* base, std::size_t at, std::s
                                  : load_f16_n(static_cast<const std::uint16_t*>(base) + at, n);
 }
 
-// n elements of either type to floats. Writes whole vectors: `to` has room for n rounded up to 16.
-static void copy_floats(FloatType type, const void* base, std::size_t at, float* to,
-                        std::size_t n) {
+QHX_INLINE V load_any(KvType type, const void* base, std::size_t at) {
+  if (type == KvType::kI8) return load_i8(static_cast<const std::int8_t*>(base) + at);
+  return load_any(type == KvType::kF32 ? FloatType::kF32 : FloatType::kF16, base, at);
+}
+QHX_INLINE V load_any_n(KvType type, const void* base, std::size_t at, std::size_t n) {
+  if (type == KvType::kI8) return load_i8_n(static_cast<const std::int8_t*>(base) + at, n);
+  return load_any_n(type == KvType::kF32 ? FloatType::kF32 : FloatType::kF16, base, at, n);
+}
+
+// n elements of any type to floats. Writes whole vectors: `to` has room for n rounded up to 16.
+template <class Type>
+static void copy_floats(Type type, const void* base, std::size_t at, float* to, std::size_t n) {
   std::size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) store(to + i, load_any(type, base, at + i));
   if (i < n) store(to + i, load_any_n(type, base, at + i, n - i));
@@ -147,6 +156,11 @@ static void gather_mask(const AttentionArgs& args, std::size_t token, const Live
 
 // ---- Products over packed tiles ----
 
+// Whole vectors: the row has room for n rounded up to them.
+static void scale_row(float* row, std::size_t n, float scale) {
+  for (std::size_t d = 0; d < n; d += kLanes) store(row + d, mul(load(row + d), set1(scale)));
+}
+
 static void pack_keys(const LiveColumns& columns, std::size_t head_dim, const AttentionScratch& a) {
   const KvSegment& kv = *columns.segment;
   const std::size_t row_stride = round_up(head_dim, 16);
@@ -156,8 +170,10 @@ static void pack_keys(const LiveColumns& columns, std::size_t head_dim, const At
     for (std::size_t j = 0; j < in_tile; j += kTransposeBlock) {
       const std::size_t rows = least(kTransposeBlock, in_tile - j);
       for (std::size_t r = 0; r < rows; ++r) {
-        copy_floats(kv.type, kv.k, columns.index[tile_begin + j + r] * kv.k_stride,
-                    a.rows + r * row_stride, head_dim);
+        const std::uint32_t column = columns.index[tile_begin + j + r];
+        float* const row = a.rows + r * row_stride;
+        copy_floats(kv.type, kv.k, column * kv.k_stride, row, head_dim);
+        if (kv.type == KvType::kI8) scale_row(row, head_dim, kv.k_scales[column]);
       }
       transpose(a.rows, row_stride, to + j, kTileColumns, rows, head_dim);
     }
@@ -173,6 +189,7 @@ static void pack_values(const LiveColumns& columns, std::size_t head_dim,
   const KvSegment& kv = *columns.segment;
   for (std::size_t j = 0; j < columns.count; ++j) {
     const std::size_t row = columns.index[j] * kv.v_stride;
+    const V scale = set1(kv.type == KvType::kI8 ? kv.v_scales[columns.index[j]] : 1.0f);
     for (std::size_t d = 0; d < a.o_stride; d += kLanes) {
       V v = zero();
       if (d + kLanes <= head_dim) {
@@ -180,6 +197,7 @@ static void pack_values(const LiveColumns& columns, std::size_t head_dim,
       } else if (d < head_dim) {
         v = load_any_n(kv.type, kv.v, row + d, head_dim - d);
       }
+      if (kv.type == KvType::kI8) v = mul(v, scale);
       store(a.v + (d / kTileColumns * kKeyColumns + j) * kTileColumns + d % kTileColumns, v);
     }
   }
@@ -210,13 +228,30 @@ static void values_packed(std::size_t head_dim, std::size_t rows, const LiveColu
 
 // ---- Products straight from the cache ----
 
+// The first `rows` rows of s times the scales of the columns: those of keys after the products with
+// them, those of values before. Neither is then needed for each element.
+static void scale_columns(std::size_t rows, const LiveColumns& columns, const float* scales,
+                          const AttentionScratch& a) {
+  const std::size_t count = columns.count;
+  const bool adjacent = columns.adjacent();
+  for (std::size_t r = 0; r < rows; ++r) {
+    float* const s = a.s + r * kAStride;
+    std::size_t j = 0;
+    if (adjacent) {
+      const float* const from = scales + columns.index[0];
+      for (; j + kLanes <= count; j += kLanes) store(s + j, mul(load(s + j), load(from + j)));
+    }
+    for (; j < count; ++j) s[j] *= scales[columns.index[j]];
+  }
+}
+
 // Four columns at a time; their sums over lanes are taken together. The values that will be wanted
 // next are prefetched meanwhile: the products with them go over the head in strips, which no
 // prefetcher follows.
-template <int R, FloatType T>
+template <int R, KvType T>
 static void scores_direct(std::size_t head_dim, const LiveColumns& columns,
                           const AttentionScratch& a) {
-  constexpr std::size_t kElementBytes = T == FloatType::kF32 ? 4 : 2;
+  constexpr std::size_t kElementBytes = T == KvType::kF32 ? 4 : T == KvType::kF16 ? 2 : 1;
   const KvSegment& kv = *columns.segment;
   const auto* const values = static_cast<const char*>(kv.v);
   for (std::size_t j = 0; j < columns.count; j += 4) {
@@ -253,14 +288,16 @@ static void scores_direct(std::size_t head_dim, const LiveColumns& columns,
       reduce_add4(sum[r][0], sum[r][1], sum[r][2], sum[r][3], a.s + r * kAStride + j);
     }
   }
+  if constexpr (T == KvType::kI8) scale_columns(R, columns, kv.k_scales, a);
 }
 
 // kWide vectors of the head at a time, so that their sums stay in registers over all columns.
-template <int R, FloatType T>
+template <int R, KvType T>
 static void values_direct(std::size_t head_dim, const LiveColumns& columns,
                           const AttentionScratch& a) {
   constexpr int kWide = 4;
   const KvSegment& kv = *columns.segment;
+  if constexpr (T == KvType::kI8) scale_columns(R, columns, kv.v_scales, a);
   std::size_t d = 0;
   for (; d + kWide * kLanes <= head_dim; d += kWide * kLanes) {
     V sum[R][kWide];
@@ -300,12 +337,16 @@ static void products_direct(bool values, std::size_t rows, std::size_t head_dim,
                             const LiveColumns& columns, const AttentionScratch& a) {
   if constexpr (R > 0) {
     if (rows != R) return products_direct<R - 1>(values, rows, head_dim, columns, a);
-    if (columns.segment->type == FloatType::kF32) {
-      values ? values_direct<R, FloatType::kF32>(head_dim, columns, a)
-             : scores_direct<R, FloatType::kF32>(head_dim, columns, a);
-    } else {
-      values ? values_direct<R, FloatType::kF16>(head_dim, columns, a)
-             : scores_direct<R, FloatType::kF16>(head_dim, columns, a);
+    switch (columns.segment->type) {
+      case KvType::kF32:
+        return values ? values_direct<R, KvType::kF32>(head_dim, columns, a)
+                      : scores_direct<R, KvType::kF32>(head_dim, columns, a);
+      case KvType::kF16:
+        return values ? values_direct<R, KvType::kF16>(head_dim, columns, a)
+                      : scores_direct<R, KvType::kF16>(head_dim, columns, a);
+      case KvType::kI8:
+        return values ? values_direct<R, KvType::kI8>(head_dim, columns, a)
+                      : scores_direct<R, KvType::kI8>(head_dim, columns, a);
     }
   }
 }

@@ -13,12 +13,13 @@ constexpr std::uint16_t kNanF16 = 0x7E00;
 enum class MaskKind { kNone, kF32, kF16 };
 
 // An attention problem with random data, in the layouts of a decoder: q [tokens, heads * D], past
-// [C, D] halves, new [T, D] floats.
+// [C, D] halves or bytes, new [T, D] floats.
 struct Problem {
   std::size_t heads = 2, tokens = 1, head_dim = 8, past = 0, fresh = 0;
   MaskKind mask_kind = MaskKind::kNone;
   // Whether token t may see column j.
   bool (*visible)(std::size_t t, std::size_t j, std::size_t past) = nullptr;
+  KvType past_type = KvType::kF16;
   // Mask values that mean "masked out", in turn.
   std::vector<float> masked = {-65504.0f, -30000.0f, -std::numeric_limits<float>::infinity()};
 
@@ -28,6 +29,23 @@ struct Problem {
       if (visible(t, j, past)) return false;
     }
     return true;
+  }
+};
+
+// Past rows as bytes with a scale each, NaN for rows that must not be read, which the floats then
+// equal.
+struct ByteRows {
+  std::vector<std::int8_t> values;
+  std::vector<float> scales;
+
+  ByteRows(const KernelTable& kernels, std::vector<float>& rows, std::size_t count,
+           std::size_t width, std::size_t stride)
+      : values(count * stride + 1, 77), scales(count) {
+    for (std::size_t j = 0; j < count; ++j) {
+      kernels.quantize_row(&rows[j * stride], width, &values[j * stride], &scales[j]);
+      for (std::size_t i = 0; i < width; ++i)
+        rows[j * stride + i] = static_cast<float>(values[j * stride + i]) * scales[j];
+    }
   }
 };
 
@@ -67,8 +85,13 @@ class AttentionTest : public KernelTest {
         values[i] = f16_to_f32(halves[i]);
       }
     };
-    through_f16(k, k16, p.past * kv_stride);
-    through_f16(v, v16, p.past * kv_stride);
+    const bool bytes = p.past_type == KvType::kI8;
+    const ByteRows k8(kernels(), k, bytes ? p.past : 0, d, kv_stride);
+    const ByteRows v8(kernels(), v, bytes ? p.past : 0, d, kv_stride);
+    if (!bytes) {
+      through_f16(k, k16, p.past * kv_stride);
+      through_f16(v, v16, p.past * kv_stride);
+    }
     if (p.mask_kind == MaskKind::kF16) through_f16(mask, mask16, mask.size());
 
     GuardedMatrix out(p.tokens, p.heads * d, p.heads * d + 5);
@@ -82,10 +105,14 @@ class AttentionTest : public KernelTest {
                        .tokens = p.tokens,
                        .head_dim = d,
                        .scale = 0.37f};
-    args.kv[0] = {FloatType::kF16, k16.data(), kv_stride, v16.data(), kv_stride, p.past};
-    args.kv[1] = {FloatType::kF32, k.data() + p.past * kv_stride,
-                  kv_stride,       v.data() + p.past * kv_stride,
-                  kv_stride,       p.fresh};
+    args.kv[0] = {KvType::kF16, k16.data(), kv_stride, v16.data(), kv_stride, p.past};
+    if (bytes) {
+      args.kv[0] = {KvType::kI8, k8.values.data(), kv_stride,        v8.values.data(),
+                    kv_stride,   p.past,           k8.scales.data(), v8.scales.data()};
+    }
+    args.kv[1] = {KvType::kF32, k.data() + p.past * kv_stride,
+                  kv_stride,    v.data() + p.past * kv_stride,
+                  kv_stride,    p.fresh};
     if (p.mask_kind == MaskKind::kF32) args.mask = mask.data();
     if (p.mask_kind == MaskKind::kF16) args.mask = mask16.data(), args.mask_type = FloatType::kF16;
     args.mask_stride = mask_stride;
@@ -95,8 +122,8 @@ class AttentionTest : public KernelTest {
 
     EXPECT_TRUE(out.intact());
     // A score is about 0.37 D in size before it cancels; rounded at 2^-24, it moves a weight by
-    // that much of itself, and values reach 2.
-    const double usual = 2e-6 + 2 * 0x1p-24 * 0.37 * static_cast<double>(d);
+    // that much of itself, and values reach 2. The scales of bytes are roundings more.
+    const double usual = 2e-6 + (bytes ? 3 : 2) * 0x1p-24 * 0.37 * static_cast<double>(d);
     for (std::size_t t = 0; t < p.tokens; ++t) {
       // A score beside a mask of 65504 is rounded to 2^-8, either way where it is near the middle.
       const bool blind = p.visible != nullptr && p.sees_nothing(t);
@@ -188,6 +215,25 @@ TEST_P(AttentionTest, PastAndNew) {
   }
 }
 
+TEST_P(AttentionTest, PastOfBytes) {
+  for (const auto visible : {causal, nearly_empty, scattered, padding_sees_nothing}) {
+    for (const std::size_t tokens : {1u, 2u, 4u, 7u, 50u}) {
+      for (const std::size_t past : {1u, 40u, 129u, 300u}) {
+        for (const std::size_t d : {7u, 40u, 128u}) {
+          check({.heads = 2,
+                 .tokens = tokens,
+                 .head_dim = d,
+                 .past = past,
+                 .fresh = tokens,
+                 .mask_kind = MaskKind::kF32,
+                 .visible = visible,
+                 .past_type = KvType::kI8});
+        }
+      }
+    }
+  }
+}
+
 TEST_P(AttentionTest, ManyHeadsShareAKey) {
   for (const std::size_t heads : {1u, 3u, 4u, 5u, 8u, 100u}) {
     check({.heads = heads,
@@ -248,7 +294,7 @@ TEST_P(AttentionTest, AnEvenSpreadWhereTheMaskSwallowsTheScores) {
     std::vector<float> out(d);
     AttentionArgs args{.q = q.data(), .out = out.data(), .tokens = 1, .head_dim = d};
     args.mask = mask.data();
-    args.kv[1] = {FloatType::kF32, k.data(), d, v.data(), d, columns};
+    args.kv[1] = {KvType::kF32, k.data(), d, v.data(), d, columns};
     AlignedBuffer scratch(kernels().attention_scratch_bytes(d));
     kernels().attention(args, scratch.data());
     for (std::size_t i = 0; i < d; ++i) {
@@ -279,7 +325,7 @@ TEST_P(AttentionTest, LargeScores) {
                        .tokens = tokens,
                        .head_dim = d,
                        .scale = 1.0f};
-    args.kv[1] = {FloatType::kF32, k.data(), d, v.data(), d, columns};
+    args.kv[1] = {KvType::kF32, k.data(), d, v.data(), d, columns};
     AlignedBuffer scratch(kernels().attention_scratch_bytes(d));
     kernels().attention(args, scratch.data());
     for (const float x : out) EXPECT_EQ(x, 199.0f);

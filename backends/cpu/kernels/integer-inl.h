@@ -2,18 +2,21 @@
 // call, in groups of kIntegerGroup along K, each row's group with its own scale.
 //
 // An activation is one piece of kPieceBits bits (levels 1), or two, high and low, of twice as many
-// (levels 2): twice the products, and an error of 2^-13 or less of the group's largest value. The
-// products of a group are summed in 32 bits, exactly: 2^7 * 2^15 * 32 is below 2^31. x86 multiplies
+// (levels 2): twice the products, and an error of 2^-15 or less of the group's largest value. Where
+// kWholeInt16 says so it is no two pieces but one of 16 bits: see integer_whole-inl.h. The products
+// of a group are summed in 32 bits, exactly: 2^7 * 2^15 * 32 is below 2^31. x86 multiplies
 // unsigned by signed bytes: weights get kWeightOffset added, and the sum of the activations times
 // that is taken out again where the sums start.
 #pragma once
 
+#include "kernels/integer_whole-inl.h"
 #include "kernels/linear-inl.h"
 
 namespace qhx::cpu::QHX_TARGET {
 
 constexpr std::size_t kIntegerQuads = kIntegerGroup / 4;
 constexpr float kPieceTop = static_cast<float>((1 << (kPieceBits - 1)) - 1);
+constexpr float kLevel2Top = kWholeInt16 ? 32767.0f : kPieceTop * (1 << kPieceBits);
 
 // ---- Activations ----
 
@@ -28,7 +31,7 @@ static void quantize_group(const float* x, std::size_t count, int levels, std::i
   // Beyond both ends of what floats hold there is no scale; zeros times NaN or 0 is what is left.
   bool finite = true;
   for (std::size_t i = 0; i < kIntegerGroup; ++i) finite &= values[i] - values[i] == 0.0f;
-  const float unit = levels == 1 ? kPieceTop : kPieceTop * (1 << kPieceBits);
+  const float unit = levels == 1 ? kPieceTop : kLevel2Top;
   const float inverse = unit / largest;
   const bool usable = finite && largest > 0.0f && inverse <= __FLT_MAX__;
   *sum = 0;
@@ -46,6 +49,12 @@ static void quantize_group(const float* x, std::size_t count, int levels, std::i
     for (std::size_t i = 0; i < kIntegerGroup; ++i) {
       const auto q = static_cast<std::int32_t>(values[i]);
       to[i] = static_cast<std::int8_t>(q);
+      total += q;
+    }
+  } else if (kWholeInt16) {
+    for (std::size_t i = 0; i < kIntegerGroup; ++i) {
+      const auto q = static_cast<std::int16_t>(values[i]);
+      __builtin_memcpy(to + sizeof(q) * i, &q, sizeof(q));
       total += q;
     }
   } else {
@@ -201,9 +210,13 @@ static void integer_panels(const LinearArgs& args, const IntegerRows& x, const S
 template <WeightType T>
 static void integer_of(const LinearArgs& args, const IntegerRows& x, const Slice& slice) {
   if (x.levels == 1) return integer_panels<T, 1, kIntegerRows1, false>(args, x, slice);
-  if (slice.row_end - slice.row_begin <= kMaxStreamedRows)
-    return integer_panels<T, 2, kMaxStreamedRows, true>(args, x, slice);
-  integer_panels<T, 2, kIntegerRows2, false>(args, x, slice);
+  if constexpr (kWholeInt16) {
+    whole_panels<Whole, T>(args, x, slice);
+  } else if (slice.row_end - slice.row_begin <= kMaxStreamedRows) {
+    integer_panels<T, 2, kMaxStreamedRows, true>(args, x, slice);
+  } else {
+    integer_panels<T, 2, kIntegerRows2, false>(args, x, slice);
+  }
 }
 
 static void linear_integer(const LinearArgs& args, const IntegerRows& x, const Slice& slice) {

@@ -99,24 +99,31 @@ inline constexpr std::size_t kIntegerGroup = 32;
 
 struct IntegerRows {
   std::size_t k = 0, groups = 0;  // groups = ceil(k / kIntegerGroup)
-  int levels = 1;                 // 1: a byte for each value; 2: two, in effect 13 bits or more
-  std::int8_t* values = nullptr;  // [M][groups][levels][kIntegerGroup], the high bytes first
-  float* scales = nullptr;        // [M][groups]; NaN where a value of the group is not finite
-  std::int32_t* sums = nullptr;   // [M][groups] of the values, in units of the scale
+  int levels = 1;                 // 1: a byte for each value; 2: two, in effect 15 bits or more
+  // [M][groups][levels][kIntegerGroup], the high bytes first; of the target that whole_int16 is
+  // true for, levels 2 are int16 [M][groups][kIntegerGroup].
+  std::int8_t* values = nullptr;
+  float* scales = nullptr;       // [M][groups]; NaN where a value of the group is not finite
+  std::int32_t* sums = nullptr;  // [M][groups] of the values, in units of the scale
 };
 
 // ---- Attention ----
 
 enum class FloatType : std::uint8_t { kF32, kF16 };
 
-// A run of keys and values: row j of k and v is [head_dim] at j * stride.
+enum class KvType : std::uint8_t { kF32, kF16, kI8 };
+
+// A run of keys and values: row j of k and v is [head_dim] at j * stride. Rows of kI8 stand for
+// their integers times k_scales[j] and v_scales[j].
 struct KvSegment {
-  FloatType type = FloatType::kF32;
+  KvType type = KvType::kF32;
   const void* k = nullptr;
   std::size_t k_stride = 0;
   const void* v = nullptr;
   std::size_t v_stride = 0;
-  std::size_t length = 0;  // may be 0
+  std::size_t length = 0;           // may be 0
+  const float* k_scales = nullptr;  // [length], kI8 only
+  const float* v_scales = nullptr;
 };
 
 // out = softmax(scale * q K^T + mask) V for the query heads that share one key/value head, and a
@@ -186,6 +193,11 @@ enum class UnaryOp : std::uint8_t {
 // kMin and kMax: if either operand is NaN the result is either of the two.
 enum class BinaryOp : std::uint8_t { kAdd, kSub, kMul, kDiv, kMax, kMin };
 
+// ---- Rows of integers ----
+
+// Rows whose largest value is below this count as zeros: their scale stays a normal number.
+inline constexpr float kLeastRow = 1e-30f;
+
 // ---- The table ----
 
 struct KernelTable {
@@ -204,9 +216,10 @@ struct KernelTable {
   // linear with quantized x, which args.x then does not give. Weights kI8 or kI4, with one scale a
   // channel or in groups that are multiples of kIntegerGroup. Sums of a group are exact.
   void (*linear_integer)(const LinearArgs& args, const IntegerRows& x, const Slice& slice);
-  int piece_bits;  // of which a level is made: 8, or 7
-  // Up to this many rows linear_integer with levels 2 is faster here than linear.
-  std::size_t integer_rows;
+  int piece_bits;    // of which a level is made: 8, or 7
+  bool whole_int16;  // levels 2 are values of 16 bits, no pieces
+  // Up to this many rows linear_integer with levels 2 is faster here than linear: with kI8, kI4.
+  std::size_t integer_rows_i8, integer_rows_i4;
   void (*matmul)(const MatmulArgs& args, const Slice& slice, void* scratch);
   void (*attention)(const AttentionArgs& args, void* scratch);
 
@@ -230,6 +243,11 @@ struct KernelTable {
   // Round to nearest even, infinities and NaN kept: bit-equal to base/f16.h (NaN payloads aside).
   void (*f16_to_f32)(const std::uint16_t* from, float* to, std::size_t n);
   void (*f32_to_f16)(const float* from, std::uint16_t* to, std::size_t n);
+
+  // A row as integers of -127 … 127 times one scale: scale = max(largest |x|, kLeastRow) / 127,
+  // values = x / scale, rounded to even; zeros and a scale of NaN where x has a value that is not
+  // finite. n > 0. Bit-equal on all targets.
+  void (*quantize_row)(const float* x, std::size_t n, std::int8_t* values, float* scale);
 
   // to [columns, rows] = from [rows, columns] transposed; no overlap.
   void (*transpose)(const float* from, std::size_t from_stride, float* to, std::size_t to_stride,

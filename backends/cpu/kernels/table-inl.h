@@ -6,6 +6,7 @@
 #include "kernels/integer-inl.h"
 #include "kernels/linear-inl.h"
 #include "kernels/matmul-inl.h"
+#include "kernels/quantize_row-inl.h"
 #include "kernels/rows-inl.h"
 
 namespace qhx::cpu::QHX_TARGET {
@@ -19,7 +20,9 @@ constexpr KernelTable kTable = {
     .quantize = quantize,
     .linear_integer = linear_integer,
     .piece_bits = kPieceBits,
-    .integer_rows = kMostIntegerRows,
+    .whole_int16 = kWholeInt16,
+    .integer_rows_i8 = kMostIntegerRows,
+    .integer_rows_i4 = kMostIntegerRows4,
     .matmul = matmul,
     .attention = attention,
     .rms_norm = rms_norm,
@@ -31,6 +34,7 @@ constexpr KernelTable kTable = {
     .silu_mul = silu_mul,
     .f16_to_f32 = widen_f16,
     .f32_to_f16 = narrow_f32,
+    .quantize_row = quantize_row,
     .transpose = transpose,
     .argmax = argmax,
 };

@@ -22,6 +22,7 @@ std::vector<OpDefinition> slice_ops();      // Split, StridedSlice
 std::vector<OpDefinition> tile_ops();       // Tile
 std::vector<OpDefinition> gather_ops();     // Gather
 std::vector<OpDefinition> cast_ops();       // Cast
-std::vector<OpDefinition> reduce_ops();     // ReduceMean, ReduceSum
+std::vector<OpDefinition> quantize_ops();   // qhx.QuantizeRows
+std::vector<OpDefinition> reduce_ops();     // ReduceMean, ReduceSum, ReduceMax
 
 }  // namespace qhx::cpu

@@ -1,11 +1,11 @@
 // Attention in one pass over the keys, made by finalize from MatMul, mask, Softmax, MatMul.
 //
-// qhx.Attention  inputs q, past_k, new_k, past_v, new_v, mask (past pair and mask optional); output
-// o.
+// qhx.Attention  inputs q, past_k, new_k, past_v, new_v, mask (past pair and mask optional), and,
+//   where a pair is int8, past_k_scales, past_v_scales, new_k_scales, new_v_scales; output o.
 //   Attributes: kv_heads G; heads R, query heads of each kv head; tokens T; head_dim D; scale
 //   (float); q_by_token, k_by_token, v_by_token, out_by_token: 0: [head, token, D], 1: [token,
-//   head, D]. past_*: f16 or f32 [G, C, D], read in place; new_*: f32; mask: f16 or f32 [T, C + S],
-//   added to scale * q k.
+//   head, D]. past_*: f16, f32 or int8 [G, C, D], read in place; new_*: f32 or int8; *_scales: f32
+//   [G, C or S], the factor of each row of int8; mask: f16 or f32 [T, C + S], added to scale * q k.
 // qhx.ScaleMask  y = x <= -30000 ? x : scale * x: softmax(beta * (s + mask)) written as
 //   softmax(beta * s + mask'), masked entries staying recognisable (and as they were: the kernel
 //   wants them so where a row has no others).
@@ -42,8 +42,22 @@ Status read_sizes(const OpView& op, Sizes& sizes) {
   return {};
 }
 
+// Factors of `length` rows, at input `at` for keys and the next for values.
+Status check_scales(const OpView& op, const Sizes& sizes, std::size_t at, std::uint64_t length) {
+  for (const std::size_t i : {at, at + 1}) {
+    const Tensor* scales = i < op.inputs.size() ? op.inputs[i] : nullptr;
+    if (scales == nullptr || scales->dtype != DType::kF32 ||
+        scales->elements() % sizes.kv_heads != 0 || scales->elements() / sizes.kv_heads != length) {
+      return op_error(op, "input " + std::to_string(i) + ": expected f32 [" +
+                              std::to_string(sizes.kv_heads) + ", " + std::to_string(length) + "]");
+    }
+  }
+  return {};
+}
+
+// Keys at input `k`, values at `v`; if they are of bytes, with scales at `scales`.
 Status check_segment(const OpView& op, const Sizes& sizes, std::size_t k, std::size_t v,
-                     std::uint64_t& length) {
+                     std::size_t scales, std::uint64_t& length) {
   const Tensor* keys = op.inputs[k];
   const Tensor* values = op.inputs[v];
   length = 0;
@@ -52,12 +66,12 @@ Status check_segment(const OpView& op, const Sizes& sizes, std::size_t k, std::s
   if (keys == nullptr) return {};
   const std::uint64_t row = sizes.kv_heads * sizes.head_dim;
   if (keys->elements() % row != 0 || values->elements() != keys->elements() ||
-      keys->dtype != values->dtype || !keys->is_float()) {
+      keys->dtype != values->dtype || (!keys->is_float() && keys->dtype != DType::kI8)) {
     return op_error(op, describe(op, true, k) + " and " + describe(op, true, v) +
-                            ": expected float, whole rows of " + std::to_string(row));
+                            ": expected float or int8, whole rows of " + std::to_string(row));
   }
   length = keys->elements() / row;
-  return {};
+  return keys->is_float() ? Status() : check_scales(op, sizes, scales, length);
 }
 
 bool is_product(std::uint64_t elements, std::uint64_t a, std::uint64_t b, std::uint64_t c,
@@ -70,15 +84,15 @@ bool is_product(std::uint64_t elements, std::uint64_t a, std::uint64_t b, std::u
 }
 
 Status check_attention(const OpView& op) {
-  if (op.inputs.size() != 6 || op.outputs.size() != 1)
-    return op_error(op, "expected 6 inputs and 1 output");
+  if ((op.inputs.size() != 6 && op.inputs.size() != 10) || op.outputs.size() != 1)
+    return op_error(op, "expected 6 or 10 inputs and 1 output");
   for (const std::size_t i : {0u, 2u, 4u}) {
     if (op.inputs[i] == nullptr) return op_error(op, "input " + std::to_string(i) + " is required");
   }
   QHX_RETURN_IF_ERROR(
       expect_params(op, {"kv_heads", "heads", "tokens", "head_dim", "scale", "q_by_token",
                          "k_by_token", "v_by_token", "out_by_token"}));
-  QHX_RETURN_IF_ERROR(expect_one_float_type(op, {0, 2, 4}));
+  QHX_RETURN_IF_ERROR(expect_one_float_type(op, {0}));
   Sizes sizes{};
   QHX_RETURN_IF_ERROR(read_sizes(op, sizes));
   for (const Tensor* t : {op.inputs[0], op.outputs[0]}) {
@@ -87,8 +101,8 @@ Status check_attention(const OpView& op) {
                               " does not have the stated heads and tokens");
     }
   }
-  QHX_RETURN_IF_ERROR(check_segment(op, sizes, 1, 3, sizes.past));
-  QHX_RETURN_IF_ERROR(check_segment(op, sizes, 2, 4, sizes.fresh));
+  QHX_RETURN_IF_ERROR(check_segment(op, sizes, 1, 3, 6, sizes.past));
+  QHX_RETURN_IF_ERROR(check_segment(op, sizes, 2, 4, 8, sizes.fresh));
   if (const Tensor* mask = op.inputs[5]) {
     const std::uint64_t columns = mask->elements() / sizes.tokens;
     if (!mask->is_float() || mask->elements() % sizes.tokens != 0 ||
@@ -114,7 +128,8 @@ struct AttentionPlan {
   float scale;
   std::vector<int> inputs;
   int out_tensor;
-  bool past_f16, mask_f16;
+  KvType past_type, fresh_type;
+  bool mask_f16;
   std::size_t blocks;  // of tokens
 };
 
@@ -124,6 +139,13 @@ const void* advance(const void* p, std::size_t elements) {
 }
 const void* advance(const void* p, std::size_t elements, bool f16) {
   return f16 ? advance<std::uint16_t>(p, elements) : advance<float>(p, elements);
+}
+const void* advance(const void* p, std::size_t elements, KvType type) {
+  return type == KvType::kI8 ? advance<std::int8_t>(p, elements)
+                             : advance(p, elements, type == KvType::kF16);
+}
+KvType kv_type(DType type) {
+  return type == DType::kI8 ? KvType::kI8 : type == DType::kF16 ? KvType::kF16 : KvType::kF32;
 }
 
 void run_block(const Run& run, const AttentionPlan& plan, std::size_t kv_head, std::size_t block,
@@ -143,20 +165,30 @@ void run_block(const Run& run, const AttentionPlan& plan, std::size_t kv_head, s
       .tokens = last - first,
       .head_dim = s.head_dim,
       .scale = plan.scale};
+  const auto rows = [&](std::size_t input, KvType type, std::size_t head_stride) {
+    return advance(run.in<std::byte>(plan.inputs[input]), kv_head * head_stride, type);
+  };
   if (plan.inputs[1] >= 0) {
-    const std::size_t at = kv_head * s.past * s.head_dim;
-    args.kv[0] = {.type = plan.past_f16 ? FloatType::kF16 : FloatType::kF32,
-                  .k = advance(run.in<std::byte>(plan.inputs[1]), at, plan.past_f16),
+    args.kv[0] = {.type = plan.past_type,
+                  .k = rows(1, plan.past_type, s.past * s.head_dim),
                   .k_stride = s.head_dim,
-                  .v = advance(run.in<std::byte>(plan.inputs[3]), at, plan.past_f16),
+                  .v = rows(3, plan.past_type, s.past * s.head_dim),
                   .v_stride = s.head_dim,
                   .length = s.past};
   }
-  args.kv[1] = {.k = run.in<float>(plan.inputs[2]) + kv_head * plan.k.head,
+  args.kv[1] = {.type = plan.fresh_type,
+                .k = rows(2, plan.fresh_type, plan.k.head),
                 .k_stride = plan.k.row,
-                .v = run.in<float>(plan.inputs[4]) + kv_head * plan.v.head,
+                .v = rows(4, plan.fresh_type, plan.v.head),
                 .v_stride = plan.v.row,
                 .length = s.fresh};
+  for (std::size_t i = 0; i < 2; ++i) {
+    KvSegment& segment = args.kv[i];
+    if (segment.type != KvType::kI8) continue;
+    const std::size_t first_row = kv_head * segment.length;
+    segment.k_scales = run.in<float>(plan.inputs[6 + 2 * i]) + first_row;
+    segment.v_scales = run.in<float>(plan.inputs[7 + 2 * i]) + first_row;
+  }
   if (plan.inputs[5] >= 0) {
     args.mask_stride = s.past + s.fresh;
     args.mask_type = plan.mask_f16 ? FloatType::kF16 : FloatType::kF32;
@@ -187,9 +219,10 @@ RunFunction prepare_attention(const Graph& graph, const Node& node, int threads)
   const std::uint64_t row = s.kv_heads * s.head_dim;
   if (node.inputs[1] >= 0) {
     s.past = tensor(graph, node.inputs[1]).elements() / row;
-    plan.past_f16 = tensor(graph, node.inputs[1]).dtype == DType::kF16;
+    plan.past_type = kv_type(tensor(graph, node.inputs[1]).dtype);
   }
   s.fresh = tensor(graph, node.inputs[2]).elements() / row;
+  plan.fresh_type = kv_type(tensor(graph, node.inputs[2]).dtype);
   if (node.inputs[5] >= 0) plan.mask_f16 = tensor(graph, node.inputs[5]).dtype == DType::kF16;
   plan.scale = static_cast<float>(a.number("scale", 1.0));
   const std::uint64_t all_heads = s.kv_heads * s.heads;

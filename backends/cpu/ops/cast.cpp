@@ -13,8 +13,10 @@ constexpr std::size_t kGrain = 16 * 1024;
 bool castable(DType from, DType to) {
   const auto is_float = [](DType t) { return t == DType::kF32 || t == DType::kF16; };
   if (from == to) return from != DType::kI8 && from != DType::kU8;
-  if (is_float(from)) return is_float(to) || to == DType::kI32;
-  return (from == DType::kI32 || from == DType::kU32 || from == DType::kBool) && is_float(to);
+  if (is_float(from)) return is_float(to) || to == DType::kI32 || to == DType::kI8;
+  return (from == DType::kI32 || from == DType::kU32 || from == DType::kBool ||
+          from == DType::kI8) &&
+         is_float(to);
 }
 
 Status check_cast(const OpView& op) {
@@ -32,6 +34,12 @@ std::int32_t to_int(float x) {
   if (x >= 2147483648.0f) return 2147483647;
   if (x <= -2147483648.0f) return -2147483647 - 1;
   return static_cast<std::int32_t>(x);
+}
+
+// The same for the integers of -128 … 127.
+std::int8_t to_byte(float x) {
+  if (std::isnan(x)) return 0;
+  return static_cast<std::int8_t>(std::fmax(-128.0f, std::fmin(127.0f, x)));
 }
 
 template <typename From, typename To, typename F>
@@ -72,6 +80,12 @@ RunFunction prepare_cast(const Graph& graph, const Node& node, int) {
   }
   if (from == DType::kF32 && to == DType::kI32)
     return by_element<float, std::int32_t>(node, count, to_int);
+  if (from == DType::kF32 && to == DType::kI8)
+    return by_element<float, std::int8_t>(node, count, to_byte);
+  if (from == DType::kI8 && to == DType::kF32) {
+    return by_element<std::int8_t, float>(node, count,
+                                          [](std::int8_t v) { return static_cast<float>(v); });
+  }
   if (from == DType::kI32 && to == DType::kF32) {
     return by_element<std::int32_t, float>(node, count,
                                            [](std::int32_t v) { return static_cast<float>(v); });

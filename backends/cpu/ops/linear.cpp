@@ -7,6 +7,8 @@
 //             (optional); outputs: one for each layer. Attribute activations: list of Activation
 //             values. y = activation(x W + bias) + residual, over all elements of x by its last
 //             dimension. Attribute precise, 1: the result reaches a softmax.
+#include <algorithm>
+
 #include "kernels/quantized_rows.h"
 #include "ops/all.h"
 #include "ops/weights.h"
@@ -157,7 +159,6 @@ struct LinearPlan {
   std::size_t rows, k;
   std::vector<Layer> layers;
   std::vector<Item> items;
-  bool integer = false;  // some layer's weights have an integer form
   bool precise = false;
 };
 
@@ -215,26 +216,34 @@ LinearPlan make_plan(const Graph& graph, const Node& node, std::size_t threads) 
         .y = node.outputs[i],
         .activation = static_cast<Activation>(activations[i])};
     plan.layers.push_back(layer);
-    plan.integer |= has_integer_form(format.type, format.group);
   }
   split(plan, threads);
   return plan;
 }
 
+bool multiplies_integers(const Run& run, const Layer& layer, std::size_t rows) {
+  if (!has_integer_form(layer.weights.type, layer.weights.group)) return false;
+  if (run.activations != Activations::kAuto) return true;
+  return rows <= (layer.weights.type == WeightType::kI8 ? run.kernels.integer_rows_i8
+                                                        : run.kernels.integer_rows_i4);
+}
+
 // Levels of the quantized activations, or 0: floats.
 int activation_levels(const Run& run, const LinearPlan& plan) {
-  if (!plan.integer) return 0;
+  const bool any = std::any_of(plan.layers.begin(), plan.layers.end(), [&](const Layer& layer) {
+    return multiplies_integers(run, layer, plan.rows);
+  });
+  if (!any) return 0;
   switch (run.activations) {
     case Activations::kF32:
       return 0;
     case Activations::kInt16:
+    case Activations::kAuto:
       return 2;
     case Activations::kInt8:
       return plan.precise || plan.rows <= kStreamingRows ? 2 : 1;
-    case Activations::kAuto:
-      break;
   }
-  return plan.rows <= run.kernels.integer_rows ? 2 : 0;
+  return 0;
 }
 
 IntegerRows quantize(const Run& run, const LinearPlan& plan, int levels) {
@@ -272,7 +281,7 @@ void run_item(const Run& run, const LinearPlan& plan, const Item& item, std::uin
     args.residual = run.in<float>(layer.residual);
     args.residual_stride = weights.n;
   }
-  if (integers != nullptr && has_integer_form(weights.type, weights.group)) {
+  if (integers != nullptr && multiplies_integers(run, layer, plan.rows)) {
     run.kernels.linear_integer(args, *integers, item.slice);
   } else {
     run.kernels.linear(args, item.slice, scratch);

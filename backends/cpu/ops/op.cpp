@@ -11,7 +11,7 @@ std::span<const OpDefinition> all_ops() {
     for (const auto& family :
          {linear_ops(), matmul_ops(), attention_ops(), norm_ops(), softmax_ops(), unary_ops(),
           binary_ops(), rope_ops(), reshape_ops(), transpose_ops(), concat_ops(), slice_ops(),
-          tile_ops(), gather_ops(), cast_ops(), reduce_ops()}) {
+          tile_ops(), gather_ops(), cast_ops(), reduce_ops(), quantize_ops()}) {
       ops.insert(ops.end(), family.begin(), family.end());
     }
     return ops;

@@ -28,6 +28,7 @@ inline constexpr std::string_view kHeadRope = "qhx.HeadRope";
 inline constexpr std::string_view kSiluMul = "qhx.SiluMul";
 inline constexpr std::string_view kSilu = "qhx.Silu";
 inline constexpr std::string_view kScaleMask = "qhx.ScaleMask";
+inline constexpr std::string_view kQuantizeRows = "qhx.QuantizeRows";
 }  // namespace internal_op
 
 // A node with its tensors. Absent optional inputs are null.

@@ -1,4 +1,7 @@
-// ReduceMean and ReduceSum over any axes, accumulated in double.
+// ReduceMean, ReduceSum and ReduceMax over any axes. Sums are accumulated in double; the largest of
+// values among which is a NaN is NaN.
+#include <cmath>
+
 #include "ops/all.h"
 #include "ops/strided.h"
 
@@ -43,7 +46,24 @@ struct Axes {
   }
 };
 
-RunFunction prepare(const Graph& graph, const Node& node, bool mean) {
+enum class Reduction { kMean, kSum, kMax };
+
+float reduce(Reduction what, const float* base, const Axes& axes, std::uint64_t terms) {
+  if (what == Reduction::kMax) {
+    float high = base[0];
+    for (std::uint64_t t = 1; t < terms && !std::isnan(high); ++t) {
+      const float x = base[axes.offset(t)];
+      if (!(x <= high)) high = x;
+    }
+    return high;
+  }
+  double sum = 0;
+  for (std::uint64_t t = 0; t < terms; ++t) sum += base[axes.offset(t)];
+  return static_cast<float>(what == Reduction::kMean ? sum * (1.0 / static_cast<double>(terms))
+                                                     : sum);
+}
+
+RunFunction prepare(const Graph& graph, const Node& node, Reduction what) {
   const Tensor& x = graph.tensors[static_cast<std::size_t>(node.inputs[0])];
   const std::vector<std::int64_t> strides = dense_strides(x.dims);
   Axes kept, reduced;
@@ -54,34 +74,33 @@ RunFunction prepare(const Graph& graph, const Node& node, bool mean) {
   }
   const std::uint64_t outputs = graph.tensors[static_cast<std::size_t>(node.outputs[0])].elements();
   const std::uint64_t terms = x.elements() / outputs;
-  const double factor = mean ? 1.0 / static_cast<double>(terms) : 1.0;
   return [=, from = node.inputs[0], to = node.outputs[0]](const Run& run) {
     const float* source = run.in<float>(from);
     float* y = run.out<float>(to);
     parallel_ranges(run, outputs, 16 * 1024 / terms + 1,
                     [&](std::size_t begin, std::size_t end, std::byte*) {
-                      for (std::size_t i = begin; i < end; ++i) {
-                        const float* base = source + kept.offset(i);
-                        double sum = 0;
-                        for (std::uint64_t t = 0; t < terms; ++t) sum += base[reduced.offset(t)];
-                        y[i] = static_cast<float>(sum * factor);
-                      }
+                      for (std::size_t i = begin; i < end; ++i)
+                        y[i] = reduce(what, source + kept.offset(i), reduced, terms);
                     });
   };
 }
 
 RunFunction prepare_mean(const Graph& graph, const Node& node, int) {
-  return prepare(graph, node, true);
+  return prepare(graph, node, Reduction::kMean);
 }
 RunFunction prepare_sum(const Graph& graph, const Node& node, int) {
-  return prepare(graph, node, false);
+  return prepare(graph, node, Reduction::kSum);
+}
+RunFunction prepare_max(const Graph& graph, const Node& node, int) {
+  return prepare(graph, node, Reduction::kMax);
 }
 
 }  // namespace
 
 std::vector<OpDefinition> reduce_ops() {
   return {{.type = "ReduceMean", .check = check_reduce, .prepare = prepare_mean},
-          {.type = "ReduceSum", .check = check_reduce, .prepare = prepare_sum}};
+          {.type = "ReduceSum", .check = check_reduce, .prepare = prepare_sum},
+          {.type = "ReduceMax", .check = check_reduce, .prepare = prepare_max}};
 }
 
 }  // namespace qhx::cpu

@@ -42,6 +42,7 @@ Status check_unary(const OpView& op) {
     case Unary::kCos:
     case Unary::kExp:
     case Unary::kNegate:
+    case Unary::kRound:
     case Unary::kRsqrt:
     case Unary::kSin:
     case Unary::kSqrt:
@@ -125,6 +126,8 @@ RunFunction prepare_unary(const Graph& graph, const Node& node, int) {
       return by_kernel(graph, node, UnaryOp::kExp);
     case Unary::kNegate:
       return by_kernel(graph, node, UnaryOp::kNeg);
+    case Unary::kRound:
+      return by_element(graph, node, [](float x) { return std::nearbyint(x); });
     case Unary::kRsqrt:
       return by_kernel(graph, node, UnaryOp::kRsqrt);
     case Unary::kSin:

@@ -48,6 +48,7 @@ std::size_t element_size(Qnn_DataType_t type) {
   switch (type) {
     case QNN_DATATYPE_FLOAT_16:
       return 2;
+    case QNN_DATATYPE_INT_8:
     case QNN_DATATYPE_BOOL_8:
     case QNN_DATATYPE_SFIXED_POINT_8:
     case QNN_DATATYPE_UFIXED_POINT_8:
@@ -375,6 +376,8 @@ std::vector<std::byte> to_bytes(const Values& values, Qnn_DataType_t type) {
       std::memcpy(at, &half, 2);
     } else if (type == QNN_DATATYPE_FLOAT_32) {
       std::memcpy(at, &values[i], 4);
+    } else if (type == QNN_DATATYPE_INT_8) {
+      *at = static_cast<std::byte>(static_cast<std::int8_t>(values[i]));
     } else if (type == QNN_DATATYPE_BOOL_8) {
       *at = static_cast<std::byte>(values[i] != 0);
     } else {
@@ -395,6 +398,8 @@ Values from_bytes(const std::vector<std::byte>& bytes, Qnn_DataType_t type) {
       values[i] = f16_to_f32(half);
     } else if (type == QNN_DATATYPE_FLOAT_32) {
       std::memcpy(&values[i], at, 4);
+    } else if (type == QNN_DATATYPE_INT_8) {
+      values[i] = static_cast<float>(static_cast<std::int8_t>(*at));
     } else if (type == QNN_DATATYPE_BOOL_8) {
       values[i] = static_cast<float>(*at);
     } else {

@@ -12,6 +12,8 @@ using Id = Graph::Id;
 using Named = std::map<std::string, Values>;
 
 constexpr Qnn_DataType_t kF16 = QNN_DATATYPE_FLOAT_16;
+constexpr Qnn_DataType_t kF32 = QNN_DATATYPE_FLOAT_32;
+constexpr Qnn_DataType_t kI8 = QNN_DATATYPE_INT_8;
 
 // ---- Pieces of graphs ----
 
@@ -139,6 +141,23 @@ void attend(const float* q, const std::vector<const float*>& keys,
   }
 }
 
+// Rows of floats to integers of -127 … 127; returns the rows' scales.
+Values take_scales(Values& rows, std::size_t width) {
+  Values scales;
+  for (std::size_t at = 0; at < rows.size(); at += width) {
+    float largest = 0;
+    for (std::size_t i = at; i < at + width; ++i) largest = std::max(largest, std::abs(rows[i]));
+    scales.push_back(largest / 127.0f);
+    for (std::size_t i = at; i < at + width; ++i) rows[i] = std::nearbyint(rows[i] / scales.back());
+  }
+  return scales;
+}
+
+void give_scales(Values& rows, const Values& scales) {
+  const std::size_t width = rows.size() / scales.size();
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] *= scales[i / width];
+}
+
 }  // namespace
 
 Values Random::values(std::size_t count, float low, float high) {
@@ -254,25 +273,47 @@ Decoder build_decoder(Graph& graph, const DecoderShape& s, std::uint32_t seed) {
       return b.rope(b.swap_heads(y, {1, n, T, D}), cos, sin, {1, n, T, D});
     };
     const auto past = [&](const std::string& name) {
+      if (s.int8_cache) {
+        const Id bytes = input(name + suffix, {G, C, D}, kI8);
+        const Id scales = input(name + "_scale" + suffix, {G, C, 1}, kF32);
+        const Id values = b.mul(b.one("Cast", {bytes}, {G, C, D}), scales, {G, C, D});
+        return b.reshape(values, {1, G, C, D});
+      }
       Id p = input(name + suffix, {G, C, D}, kF16);
       if (casts) p = b.one("Cast", {p}, {G, C, D});
       return b.reshape(p, {1, G, C, D});
     };
+    // Returns what attention reads: of bytes, their meaning.
     const auto emit = [&](Id y, const std::string& name) {
+      if (s.int8_cache) {
+        const Dims rows = {1, G, T, D}, scalars = {1, G, T, 1};
+        const auto number_of = [&](float n) { return graph.constant({1, 1, 1, 1}, {n}); };
+        Id scale = b.one("ElementWiseUnary", {y}, rows, {integer("operation", 0)});
+        scale =
+            b.one("ReduceMax", {scale}, scalars, {list("axes", {3}), boolean("keep_dims", true)});
+        scale = b.one("ElementWiseBinary", {scale, number_of(1e-30f)}, scalars,
+                      {integer("operation", 10)});
+        scale = b.mul(scale, number_of(1.0f / 127.0f), scalars);
+        b.reshape_to(scale, output(name + "_scale" + suffix, {G, T, 1}, kF32));
+        y = b.one("ElementWiseBinary", {y, scale}, rows, {integer("operation", 2)});
+        y = b.one("ElementWiseUnary", {y}, rows, {integer("operation", 11)});
+        graph.op("Cast", {b.reshape(y, {G, T, D})}, {output(name + suffix, {G, T, D}, kI8)});
+        return b.mul(y, scale, rows);
+      }
       const Id out = output(name + suffix, {G, T, D}, kF16);
       if (casts) {
         graph.op("Cast", {b.reshape(y, {G, T, D})}, {out});
       } else {
         b.reshape_to(y, out);
       }
+      return y;
     };
     Id n = b.rms_norm(h, l.input_norm, {1, 1, T, H});
     Id q = heads(b.conv(n, l.q, T), l.q_norm, Q);
     if (rep > 1) q = b.reshape(q, {1, G, rep * T, D});
-    const Id k = heads(b.conv(n, l.k, T), l.k_norm, G);
-    emit(k, "new_k");
-    const Id v = b.swap_heads(b.reshape(b.conv(n, l.v, T), {1, T, G, D}), {1, G, T, D});
-    emit(v, "new_v");
+    const Id k = emit(heads(b.conv(n, l.k, T), l.k_norm, G), "new_k");
+    const Id v =
+        emit(b.swap_heads(b.reshape(b.conv(n, l.v, T), {1, T, G, D}), {1, G, T, D}), "new_v");
     const Id kk = b.one("Concat", {past("past_k"), k}, {1, G, C + T, D}, {integer("axis", 2)});
     const Id vv = b.one("Concat", {past("past_v"), v}, {1, G, C + T, D}, {integer("axis", 2)});
     Id sc = b.one("MatMul", {q, kk}, {1, G, rep * T, C + T}, {boolean("transpose_in1", true)});
@@ -329,6 +370,15 @@ Named decoder_inputs(const DecoderShape& s, std::uint32_t past, std::uint32_t se
       for (std::size_t e = 0; e < cache.size(); ++e) {
         if (e / D % C >= past) cache[e] = filler;
       }
+      if (s.int8_cache) {
+        // The filler is that of scales: bytes have no values to stumble over.
+        Values& scales = inputs[std::string(name) + "scale_" + std::to_string(i)];
+        scales = random.values(std::size_t{s.kv_heads} * C, 0.002f, 0.008f);
+        for (std::size_t row = 0; row < scales.size(); ++row) {
+          if (row % C >= past) scales[row] = filler;
+        }
+        for (float& value : cache) value = std::isfinite(value) ? std::nearbyint(127 * value) : 1;
+      }
       inputs[name + std::to_string(i)] = std::move(cache);
     }
     if (s.deepstack) {
@@ -362,16 +412,27 @@ Named run_decoder(const Decoder& decoder, const DecoderShape& s, const Named& in
     const DecoderLayer& l = decoder.layers[i];
     const std::string suffix = "_" + std::to_string(i);
     const Values n = norm_rows(h, l.input_norm, nullptr);
-    const Values q = heads(linear(n, l.q), l.q_norm, Q), k = heads(linear(n, l.k), l.k_norm, G),
-                 v = linear(n, l.v);
+    const Values q = heads(linear(n, l.q), l.q_norm, Q);
+    Values k = heads(linear(n, l.k), l.k_norm, G), v = linear(n, l.v);
     outputs["new_k" + suffix] = head_major(k);
     outputs["new_v" + suffix] = head_major(v);
+    Values past_k = inputs.at("past_k" + suffix), past_v = inputs.at("past_v" + suffix);
+    if (s.int8_cache) {
+      for (const char* name : {"new_k", "new_v"})
+        outputs[std::string(name) + "_scale" + suffix] = take_scales(outputs[name + suffix], D);
+      give_scales(past_k, inputs.at("past_k_scale" + suffix));
+      give_scales(past_v, inputs.at("past_v_scale" + suffix));
+      for (Values* rows : {&k, &v}) {
+        const Values scales = take_scales(*rows, D);
+        give_scales(*rows, scales);
+      }
+    }
     Values o(T * Q * D);
     for (std::size_t g = 0; g < G; ++g) {
       std::vector<const float*> keys, values;
       for (std::size_t j = 0; j < C; ++j) {
-        keys.push_back(inputs.at("past_k" + suffix).data() + (g * C + j) * D);
-        values.push_back(inputs.at("past_v" + suffix).data() + (g * C + j) * D);
+        keys.push_back(past_k.data() + (g * C + j) * D);
+        values.push_back(past_v.data() + (g * C + j) * D);
       }
       for (std::size_t t = 0; t < T; ++t) {
         keys.push_back(k.data() + (t * G + g) * D);

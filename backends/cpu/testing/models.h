@@ -49,6 +49,9 @@ struct DecoderShape {
   WeightForm weights = WeightForm::kW8;
   Qnn_DataType_t activations = QNN_DATATYPE_FLOAT_32;
   bool deepstack = false;
+  // Keys and values as int8 with a scale a row: past_k_0 and past_k_scale_0, new_k_0 and
+  // new_k_scale_0 … Otherwise f16.
+  bool int8_cache = false;
 };
 // One layer of the smallest widths that have every part.
 constexpr DecoderShape kTinyDecoder = {.tokens = 3,

@@ -36,6 +36,7 @@ enum class Unary : std::uint32_t {
   kCos = 4,
   kExp = 5,
   kNegate = 8,
+  kRound = 11,  // halves to even
   kRsqrt = 12,
   kSin = 14,
   kSqrt = 15,

@@ -43,6 +43,7 @@ inline constexpr const char* kGather = "Gather";          // inputs table, indic
 inline constexpr const char* kCast = "Cast";
 inline constexpr const char* kReduceMean = "ReduceMean";  // axes (u32 tensor), keep_dims (bool)
 inline constexpr const char* kReduceSum = "ReduceSum";
+inline constexpr const char* kReduceMax = "ReduceMax";
 }  // namespace op
 
 }  // namespace qhx::qnn

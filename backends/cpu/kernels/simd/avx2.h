@@ -81,6 +81,15 @@ QHX_INLINE void store_f16_n(std::uint16_t* p, V v, std::size_t n) {
   store_f16(all, v);
   for (std::size_t i = 0; i < n; ++i) p[i] = all[i];
 }
+QHX_INLINE V load_i8(const std::int8_t* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+}
+QHX_INLINE V load_i8_n(const std::int8_t* p, std::size_t n) {
+  std::int8_t all[kLanes] = {};
+  for (std::size_t i = 0; i < n; ++i) all[i] = p[i];
+  return load_i8(all);
+}
 QHX_INLINE void load_i8_quads(const std::uint8_t* p, V (&out)[4][kPanelVectors]) {
   QHX_UNROLL for (std::size_t v = 0; v < kPanelVectors; ++v) {
     const __m256i quads = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + v * 4 * kLanes));
@@ -110,7 +119,9 @@ using I = __m256i;
 constexpr int kPieceBits = 7;
 constexpr std::int32_t kWeightOffset8 = 128, kWeightOffset4 = 8;
 constexpr int kIntegerRows1 = 2, kIntegerRows2 = 1, kIntegerPanels = 1;
-constexpr std::size_t kMostIntegerRows = 4;
+// To take nibbles apart for each few rows costs what the wider products gain.
+constexpr std::size_t kMostIntegerRows = SIZE_MAX, kMostIntegerRows4 = 4;
+constexpr bool kWholeInt16 = true;
 
 QHX_INLINE I broadcast(std::int32_t x) { return _mm256_set1_epi32(x); }
 QHX_INLINE I broadcast4(const std::int8_t* p) {
@@ -131,7 +142,7 @@ QHX_INLINE void load_weights_i4(const std::uint8_t* p, I& low, I& high) {
 }
 QHX_INLINE I dot(I sum, I weights, I x) {
   const __m256i pairs = _mm256_maddubs_epi16(weights, x);
-  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  return summed(_mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))));
 }
 QHX_INLINE I add(I a, I b) { return _mm256_add_epi32(a, b); }
 template <int N>
@@ -139,5 +150,46 @@ QHX_INLINE I shift_left(I a) {
   return _mm256_slli_epi32(a, N);
 }
 QHX_INLINE V to_floats(I a) { return _mm256_cvtepi32_ps(a); }
+
+// Products of 16 bits (integer_whole-inl.h).
+struct Whole {
+  using Ints = __m256i;
+  static constexpr int kRows = 4;
+
+  QHX_INLINE Ints widen(const std::uint8_t* p) {
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  QHX_INLINE Ints none() { return _mm256_setzero_si256(); }
+  // Four k of four channels, 16 bytes.
+  QHX_INLINE Ints load_i8(const std::uint8_t* p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  // The same from nibbles: the first four k are the low ones, the other four the high ones.
+  QHX_INLINE Ints load_i4_low(const std::uint8_t* p) {
+    return _mm256_srai_epi16(_mm256_slli_epi16(widen(p), 12), 12);
+  }
+  QHX_INLINE Ints load_i4_high(const std::uint8_t* p) {
+    return _mm256_srai_epi16(_mm256_slli_epi16(widen(p), 8), 12);
+  }
+  QHX_INLINE Ints broadcast_four(const std::int16_t* p) {
+    long long four;
+    __builtin_memcpy(&four, p, sizeof(four));
+    return _mm256_set1_epi64x(four);
+  }
+  QHX_INLINE Ints dot(Ints sum, Ints weights, Ints x) {
+    return summed(_mm256_add_epi32(sum, _mm256_madd_epi16(weights, x)));
+  }
+  QHX_INLINE V to_floats(Ints a) { return _mm256_cvtepi32_ps(a); }
+  // [a0 + a1, a2 + a3, …, b0 + b1, …]
+  QHX_INLINE V add_neighbours(V a, V b) {
+    const __m256d sums = _mm256_castps_pd(_mm256_hadd_ps(a, b));
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(sums, 0b11011000));
+  }
+  // [s0, s0, s1, s1, …], and those of the upper half.
+  QHX_INLINE void twice_each(V s, V& lower, V& upper) {
+    lower = _mm256_permutevar8x32_ps(s, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
+    upper = _mm256_permutevar8x32_ps(s, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7));
+  }
+};
 
 }  // namespace qhx::cpu::QHX_TARGET

@@ -65,6 +65,13 @@ QHX_INLINE V load_f16_n(const std::uint16_t* p, std::size_t n) {
 QHX_INLINE void store_f16_n(std::uint16_t* p, V v, std::size_t n) {
   _mm256_mask_storeu_epi16(p, first_lanes(n), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
+QHX_INLINE V load_i8(const std::int8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+}
+QHX_INLINE V load_i8_n(const std::int8_t* p, std::size_t n) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(first_lanes(n), p)));
+}
 QHX_INLINE void load_i8_quads(const std::uint8_t* p, V (&out)[4][kPanelVectors]) {
   const __m512i quads = _mm512_loadu_si512(p);
   out[0][0] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(quads, 24), 24));
@@ -109,14 +116,18 @@ QHX_INLINE void load_weights_i4(const std::uint8_t* p, I& low, I& high) {
 }
 #if defined(__AVX512VNNI__)
 constexpr int kPieceBits = 8;
-constexpr std::size_t kMostIntegerRows = SIZE_MAX;
+constexpr std::size_t kMostIntegerRows = SIZE_MAX, kMostIntegerRows4 = SIZE_MAX;
+constexpr bool kWholeInt16 = false;
+struct Whole;
 QHX_INLINE I dot(I sum, I weights, I x) { return _mm512_dpbusd_epi32(sum, weights, x); }
 #else
 constexpr int kPieceBits = 7;
-constexpr std::size_t kMostIntegerRows = 4;
+constexpr std::size_t kMostIntegerRows = 4, kMostIntegerRows4 = 4;
+constexpr bool kWholeInt16 = false;
+struct Whole;
 QHX_INLINE I dot(I sum, I weights, I x) {
   const __m512i pairs = _mm512_maddubs_epi16(weights, x);
-  return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+  return summed(_mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1))));
 }
 #endif
 QHX_INLINE I add(I a, I b) { return _mm512_add_epi32(a, b); }

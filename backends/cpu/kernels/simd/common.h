@@ -9,8 +9,8 @@
 //   round                to the nearest integer, ties to even
 //   scale_pow2(x, n)     x * 2^n, n integral in [-151, 128]; overflows to infinity, underflows
 //   gradually reduce_add, reduce_max load_f16, store_f16, load_f16_n, store_f16_n   the same from
-//   and to halves load_i8_quads, load_i4_octets   64 bytes of a panel as floats, by k and channel
-//   transpose_block      kTransposeBlock x kTransposeBlock floats
+//   and to halves load_i8, load_i8_n   from bytes load_i8_quads, load_i4_octets   64 bytes of a
+//   panel as floats, by k and channel transpose_block      kTransposeBlock x kTransposeBlock floats
 //   I, dot and others for integers: see integer-inl.h
 //
 // A target's file (targets/<isa>.cpp) defines QHX_TARGET and QHX_TARGET_NAME, includes its simd

@@ -73,6 +73,18 @@ QHX_INLINE void store_f16_n(std::uint16_t* p, V v, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) p[i] = all[i];
 }
 
+QHX_INLINE V load_i8(const std::int8_t* p) {
+  std::int32_t four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  const int16x8_t halves = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(halves)));
+}
+QHX_INLINE V load_i8_n(const std::int8_t* p, std::size_t n) {
+  std::int8_t all[kLanes] = {};
+  for (std::size_t i = 0; i < n; ++i) all[i] = p[i];
+  return load_i8(all);
+}
+
 // What is left of each word after these shifts, the sign following.
 template <int kUp, int kDown>
 QHX_INLINE V field(int32x4_t words) {
@@ -119,7 +131,9 @@ using I = int32x4_t;
 constexpr int kPieceBits = 8;
 constexpr std::int32_t kWeightOffset8 = 0, kWeightOffset4 = 0;
 constexpr int kIntegerRows1 = 2, kIntegerRows2 = 1, kIntegerPanels = 1;
-constexpr std::size_t kMostIntegerRows = 4;
+constexpr std::size_t kMostIntegerRows = 4, kMostIntegerRows4 = 4;
+constexpr bool kWholeInt16 = false;
+struct Whole;
 
 QHX_INLINE I broadcast(std::int32_t x) { return vdupq_n_s32(x); }
 QHX_INLINE I broadcast4(const std::int8_t* p) {

@@ -53,6 +53,8 @@ QHX_INLINE V load_f16(const std::uint16_t* p) { return qhx::f16_to_f32(*p); }
 QHX_INLINE void store_f16(std::uint16_t* p, V v) { *p = qhx::f32_to_f16(v); }
 QHX_INLINE V load_f16_n(const std::uint16_t*, std::size_t) { return 0.0f; }
 QHX_INLINE void store_f16_n(std::uint16_t*, V, std::size_t) {}
+QHX_INLINE V load_i8(const std::int8_t* p) { return static_cast<V>(*p); }
+QHX_INLINE V load_i8_n(const std::int8_t*, std::size_t) { return 0.0f; }
 QHX_INLINE void load_i8_quads(const std::uint8_t* p, V (&out)[4][kPanelVectors]) {
   for (std::size_t c = 0; c < kPanelWidth; ++c) {
     for (std::size_t j = 0; j < 4; ++j) out[j][c] = static_cast<std::int8_t>(p[4 * c + j]);
@@ -80,7 +82,9 @@ using I = std::int32_t;
 constexpr int kPieceBits = 8;
 constexpr std::int32_t kWeightOffset8 = 0, kWeightOffset4 = 0;
 constexpr int kIntegerRows1 = 4, kIntegerRows2 = 4, kIntegerPanels = 1;
-constexpr std::size_t kMostIntegerRows = SIZE_MAX;
+constexpr std::size_t kMostIntegerRows = SIZE_MAX, kMostIntegerRows4 = SIZE_MAX;
+constexpr bool kWholeInt16 = false;
+struct Whole;
 
 QHX_INLINE I broadcast(std::int32_t x) { return x; }
 QHX_INLINE I broadcast4(const std::int8_t* p) {

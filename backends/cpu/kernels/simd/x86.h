@@ -1,4 +1,4 @@
-// What the two x86 targets share: 8 x 8 transposition and the nibble table.
+// What the x86 targets share: 8 x 8 transposition, and sums in order.
 #pragma once
 
 #include <immintrin.h>
@@ -8,6 +8,14 @@
 namespace qhx::cpu::QHX_TARGET {
 
 constexpr std::size_t kTransposeBlock = 8;
+
+// The sum as it is at this point. Left alone, the compiler makes trees of integer sums: it computes
+// all products first, for which there are not nearly enough registers.
+template <class Ints>
+QHX_INLINE Ints summed(Ints sum) {
+  asm("" : "+x"(sum));
+  return sum;
+}
 
 QHX_INLINE void transpose_block(const float* from, std::size_t from_stride, float* to,
                                 std::size_t to_stride) {
