@@ -42,7 +42,7 @@ struct Arguments {
   std::uint32_t finalize_timeout = 0;
   int threads = 0;
   bool text_only = false, emulation_twin = false, no_calibrate = false, prove = false,
-       no_dlbc = false, keep_rounded = false, get_qnn = false;
+       no_dlbc = false, keep_rounded = false, quality = false, no_quality = false, get_qnn = false;
   bool force = false, json = false, quiet = false;
 };
 
@@ -66,6 +66,7 @@ Status set_weights(const Arguments& from, forge::ForgeOptions& to) {
     QHX_ASSIGN_OR_RETURN(to.rounding, forge::parse_rounding(*from.rounding));
   }
   to.keep_rounded = from.keep_rounded;
+  if (from.quality || from.no_quality) to.try_weights = from.quality;
   return {};
 }
 
@@ -128,6 +129,7 @@ void print_json(const forge::ForgeReport& report, double seconds) {
   for (const forge::StageTime& stage : report.stages)
     json["stages"].push_back(forge::describe_stage(stage));
   json["peak_resident_bytes"] = report.peak_resident_bytes;
+  if (!report.quality.is_null()) json["quality"] = report.quality;
   json["warnings"] = report.warnings;
   // File names may be any bytes.
   std::puts(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
@@ -190,6 +192,11 @@ void add_forge_command(CLI::App& program, int& exit_code) {
                       "How weights become 4-bit integers: compensated (default: the errors of some "
                       "make up for those of others, measured with --calibrate's pictures and "
                       "prompts or built-in ones; minutes) or nearest");
+  auto* quality = command->add_flag(
+      "--quality", a.quality,
+      "Compare the logits of the bundle's weights with those of the model in 32-bit floats, on "
+      "prompts that were not used for rounding: quality.json. Default with compensated weights");
+  command->add_flag("--no-quality", a.no_quality, "Do not, and save minutes")->excludes(quality);
   command->add_flag("--keep-rounded", a.keep_rounded,
                     "With --rounding compensated: leave the 4-bit weights in the bundle as a file "
                     "of their own, so that qhx verify can compare with exactly these");

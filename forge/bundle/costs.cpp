@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "forge/bundle/proof.h"
+#include "forge/bundle/quality.h"
 #include "forge/ranges/calibration_pass.h"
 #include "forge/rounding/round_model.h"
 
@@ -43,6 +44,10 @@ double Costs::measuring(const CalibrationSet& set) const {
 
 double Costs::rounding(const CalibrationSet& set) const {
   return rounding_products(config_, set) * kProduct;
+}
+
+double Costs::quality(const CalibrationSet& trial) const {
+  return quality_products(config_, trial, kTriedPlans) * kProduct;
 }
 
 double Costs::table() const { return table_weights() * kTable; }

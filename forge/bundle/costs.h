@@ -26,6 +26,7 @@ class Costs {
 
   double measuring(const CalibrationSet& set) const;
   double rounding(const CalibrationSet& set) const;
+  double quality(const CalibrationSet& trial) const;
   double table() const;
   // After the conversion of a context's weights: finalizing and writing, with options.prove also
   // running its graphs.

@@ -15,6 +15,7 @@
 #include "forge/bundle/manifests.h"
 #include "forge/bundle/output_folder.h"
 #include "forge/bundle/proof.h"
+#include "forge/bundle/quality.h"
 #include "forge/bundle/record.h"
 #include "forge/bundle/rounding.h"
 #include "forge/bundle/scales.h"
@@ -64,6 +65,7 @@ class Forge {
     QHX_ASSIGN_OR_RETURN(OutputFolder folder, open_output());
     QHX_RETURN_IF_ERROR(choose_scales(folder.path()));
     QHX_RETURN_IF_ERROR(round_weights(folder.path()));
+    QHX_RETURN_IF_ERROR(try_weights(folder.path()));
     QHX_RETURN_IF_ERROR(write_tables(folder.path()));
     QHX_RETURN_IF_ERROR(write_graphs(folder.path()));
     QHX_RETURN_IF_ERROR(write_checksums(folder.path()));
@@ -82,10 +84,7 @@ class Forge {
     names_.emplace(facts_.model, options_);
     jobs_ = context_jobs(options_, *names_);
     QHX_RETURN_IF_ERROR(read_tokenizer());
-    if ((measures_activations(options_) && options_.measure) || rounds_weights(options_)) {
-      QHX_ASSIGN_OR_RETURN(calibration_,
-                           calibration_set(options_, config_, tokenizer_, facts_.chat));
-    }
+    QHX_RETURN_IF_ERROR(read_calibration());
     QHX_ASSIGN_OR_RETURN(hf::Checkpoint checkpoint, hf::Checkpoint::open(options_.checkpoint));
     checkpoint_.emplace(std::move(checkpoint));
     QHX_RETURN_IF_ERROR(hf::validate_tensors(config_, *checkpoint_));
@@ -93,6 +92,22 @@ class Forge {
     QHX_ASSIGN_OR_RETURN(library_, qnn::BackendLibrary::open(options_.qnn_library));
     QHX_ASSIGN_OR_RETURN(system_, qnn::SystemLibrary::open(options_.system_library));
     facts_.qnn_build = library_->build_id();
+    return {};
+  }
+
+  Status read_calibration() {
+    const auto make = [&](CalibrationUse use) {
+      return calibration_set(use, options_, config_, tokenizer_, facts_.chat);
+    };
+    if (measures_activations(options_) && options_.measure) {
+      QHX_ASSIGN_OR_RETURN(calibration_, make(CalibrationUse::kRanges));
+    }
+    if (rounds_weights(options_)) {
+      QHX_ASSIGN_OR_RETURN(rounding_set_, make(CalibrationUse::kRounding));
+    }
+    if (tries_weights(options_)) {
+      QHX_ASSIGN_OR_RETURN(trial_set_, make(CalibrationUse::kTrial));
+    }
     return {};
   }
 
@@ -134,7 +149,8 @@ class Forge {
     inputs_ = input_files(options_.checkpoint);
     if (measures_activations(options_))
       work_.plan("activation ranges", costs_->measuring(calibration_));
-    if (rounds_weights(options_)) work_.plan("rounding weights", costs_->rounding(calibration_));
+    if (rounds_weights(options_)) work_.plan("rounding weights", costs_->rounding(rounding_set_));
+    if (tries_weights(options_)) work_.plan("quality", costs_->quality(trial_set_));
     work_.plan("tables", costs_->table());
     for (const ContextJob& job : jobs_)
       work_.plan(job.stage, costs_->weights(job) + costs_->finishing(job));
@@ -161,16 +177,30 @@ class Forge {
   Status round_weights(const fs::path& folder) {
     if (rounds_weights(options_)) {
       QHX_RETURN_IF_ERROR(work_.begin_next());
-      const double cost = costs_->rounding(calibration_);
+      const double cost = costs_->rounding(rounding_set_);
       double told = 0;
       QHX_ASSIGN_OR_RETURN(
           record_.rounding,
           forge::round_weights(
-              options_, config_, *checkpoint_, calibration_, folder, pool_, [&](double fraction) {
+              options_, config_, *checkpoint_, rounding_set_, folder, pool_, [&](double fraction) {
                 return work_.advance((fraction - std::exchange(told, fraction)) * cost);
               }));
     }
     QHX_ASSIGN_OR_RETURN(plan_, weight_plan(options_, folder));
+    return {};
+  }
+
+  Status try_weights(const fs::path& folder) {
+    if (!tries_weights(options_)) return {};
+    QHX_RETURN_IF_ERROR(work_.begin_next());
+    const double cost = costs_->quality(trial_set_);
+    double told = 0;
+    QHX_ASSIGN_OR_RETURN(
+        quality_,
+        write_quality(plan_, config_, *checkpoint_, trial_set_, folder, pool_,
+                      [&](double fraction) {
+                        return work_.advance((fraction - std::exchange(told, fraction)) * cost);
+                      }));
     return {};
   }
 
@@ -297,6 +327,7 @@ class Forge {
     report.manifests.push_back(names_->text_manifest);
     report.bytes = total_bytes(bundle_files(folder));
     report.warnings = scales_.warnings();
+    report.quality = quality_;
     report.stages = work_.times();
     report.peak_resident_bytes = largest_peak();
     return report;
@@ -316,9 +347,10 @@ class Forge {
   std::string tokenizer_;  // tokenizer.json
   std::optional<BundleNames> names_;
   std::vector<ContextJob> jobs_;
-  CalibrationSet calibration_;
+  CalibrationSet calibration_, rounding_set_, trial_set_;
   ActivationScales scales_;
   WeightPlan plan_;
+  nlohmann::ordered_json quality_;  // null: was not measured
   std::optional<Costs> costs_;
   std::optional<hf::Checkpoint> checkpoint_;
   std::vector<fs::path> inputs_;

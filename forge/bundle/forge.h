@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct ForgeReport {
   std::uint64_t bytes = 0;             // of all files
   std::vector<StageTime> stages;
   std::uint64_t peak_resident_bytes = 0;
+  nlohmann::ordered_json quality;     // what quality.json has; null: there is none
   std::vector<std::string> warnings;  // sentences: what a user should know of the finished bundle
 };
 

@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "base/mapped_file.h"
 #include "forge/bundle/check.h"
+#include "forge/bundle/quality.h"
 #include "forge/bundle/rounding.h"
 #include "forge/bundle/test_checkpoint.h"
 #include "manifest/manifest.h"
@@ -190,14 +191,35 @@ TEST_F(Bundle, FourBitWeightsTakeHalfTheRoom) {
   EXPECT_FALSE(fs::exists(options_.output / kRoundedFile)) << "only on demand";
   for (const auto& [tensor, errors] : record["rounding"]["errors"].items())
     EXPECT_LT(errors["compensated"].get<double>(), errors["nearest"].get<double>()) << tensor;
+  const auto quality = nlohmann::json::parse(*read_file(options_.output / kQualityFile));
+  EXPECT_EQ(quality, nlohmann::json(report->quality));
+  EXPECT_LT(quality["shipped"]["kl_mean"].get<double>(),
+            quality["nearest"]["kl_mean"].get<double>());
+  EXPECT_EQ(quality["text_bytes"], record["rounding"]["text_bytes"]);
+  EXPECT_GT(quality["positions"].get<int>(), 100);
   const auto rounded = sha256_hex_of_file(options_.output / "llm_shared_64.bin");
   options_.rounding = Rounding::kNearest;
   ASSERT_TRUE(forge_bundle(options_).ok());
   record = nlohmann::json::parse(*read_file(options_.output / "forge.json"));
   EXPECT_EQ(record["options"]["rounding"], "nearest");
   EXPECT_FALSE(record.contains("rounding"));
+  EXPECT_FALSE(fs::exists(options_.output / kQualityFile));
   EXPECT_EQ(size("llm_shared_64.bin"), fs::file_size(options_.output / "llm_shared_64.bin"));
   EXPECT_NE(*sha256_hex_of_file(options_.output / "llm_shared_64.bin"), *rounded);
+}
+
+TEST_F(Bundle, AnyWeightsAreTriedOnDemand) {
+  make_checkpoint({}, options_.checkpoint);
+  ASSERT_TRUE(forge_bundle(options_).ok());
+  EXPECT_FALSE(fs::exists(options_.output / kQualityFile));
+  options_.force = true;
+  options_.try_weights = true;
+  const auto report = forge_bundle(options_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto quality = nlohmann::json::parse(*read_file(options_.output / kQualityFile));
+  EXPECT_EQ(quality["bits_per_weight"], 8);
+  EXPECT_GT(quality["shipped"]["kl_mean"].get<double>(), 0);
+  EXPECT_FALSE(quality.contains("nearest")) << "those are the bundle's";
 }
 
 TEST_F(Bundle, ABudgetMixesFormats) {
@@ -226,9 +248,11 @@ TEST_F(Bundle, RoundedWeightsAreKeptOnDemand) {
   make_checkpoint({}, options_.checkpoint);
   options_.weights = WeightFormat::kW4;
   options_.keep_rounded = true;
+  options_.try_weights = false;
   const auto report = forge_bundle(options_);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_TRUE(fs::exists(options_.output / kRoundedFile));
+  EXPECT_FALSE(fs::exists(options_.output / kQualityFile));
   EXPECT_EQ(report->stages.front().name, "rounding weights");
 }
 

@@ -91,7 +91,7 @@ Status validate_calibration(const ForgeOptions& options) {
         "from "
         "the checkpoint alone");
   }
-  if (options.calibrate.empty() || rounds_weights(options)) return {};
+  if (options.calibrate.empty() || rounds_weights(options) || tries_weights(options)) return {};
   if (options.target.activation != QNN_DATATYPE_FLOAT_16)
     return invalid_argument("--calibrate: activations of target " + options.target.name +
                             " are 32-bit floats, which need no measuring, and " +
@@ -105,6 +105,10 @@ Status validate_calibration(const ForgeOptions& options) {
 
 bool rounds_weights(const ForgeOptions& options) {
   return options.weights == WeightFormat::kW4 && options.rounding == Rounding::kCompensated;
+}
+
+bool tries_weights(const ForgeOptions& options) {
+  return options.try_weights.value_or(rounds_weights(options));
 }
 
 Result<Target> parse_target(std::string_view name) {

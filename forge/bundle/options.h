@@ -82,6 +82,8 @@ struct ForgeOptions {
   Rounding rounding = Rounding::kCompensated;  // of 4-bit weights
   // With 4-bit weights: some have int8 instead, as far as there is room, chosen by their errors.
   std::optional<WeightBudget> budget;
+  // Compare logits with those of the float model: quality.json. Not given: if weights are rounded.
+  std::optional<bool> try_weights;
   bool keep_rounded = false;  // leave what it came to in the bundle, for `qhx verify`
   ImageSize image;
   // Rows of the KV cache and of one prefill call, both rising. Each context has a decode graph, and
@@ -119,6 +121,9 @@ inline constexpr std::uint32_t kTextRows = 32;
 std::string_view weights_name(const ForgeOptions& options);
 // Whether weights are rounded by what their inputs are, before graphs are built.
 bool rounds_weights(const ForgeOptions& options);
+
+// Whether what they came to is tried on prompts that were not used for it.
+bool tries_weights(const ForgeOptions& options);
 
 // Everything that can be said against the options once the checkpoint's configuration is known.
 Status validate(const ForgeOptions& options, const hf::ModelConfig& config);

@@ -27,6 +27,7 @@ nlohmann::ordered_json describe_options(const ForgeOptions& options, const std::
           {"budget", options.budget ? to_string(*options.budget) : ""},
           {"rounding", rounds_weights(options) ? name(options.rounding) : name(Rounding::kNearest)},
           {"keep_rounded", options.keep_rounded},
+          {"quality", tries_weights(options)},
           {"image", {options.image.width, options.image.height}},
           {"ctx", options.context_rows},
           {"prefill", prefill_rows(options)},

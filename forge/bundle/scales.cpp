@@ -43,10 +43,12 @@ bool measures_activations(const ForgeOptions& options) {
   return options.target.activation == QNN_DATATYPE_FLOAT_16;
 }
 
-Result<CalibrationSet> calibration_set(const ForgeOptions& options, const hf::ModelConfig& config,
+Result<CalibrationSet> calibration_set(CalibrationUse use, const ForgeOptions& options,
+                                       const hf::ModelConfig& config,
                                        std::string_view tokenizer_json,
                                        const manifest::Chat& chat) {
-  CalibrationRequest request{.folder = options.calibrate,
+  CalibrationRequest request{.use = use,
+                             .folder = options.calibrate,
                              .tokenizer_json = tokenizer_json,
                              .before = chat.user.first,
                              .after = chat.user.second + chat.assistant.first};

@@ -27,7 +27,8 @@ struct ActivationScales {
 bool measures_activations(const ForgeOptions& options);
 
 // The pictures and prompts that options.calibrate names, with the model's own turns around them.
-Result<CalibrationSet> calibration_set(const ForgeOptions& options, const hf::ModelConfig& config,
+Result<CalibrationSet> calibration_set(CalibrationUse use, const ForgeOptions& options,
+                                       const hf::ModelConfig& config,
                                        std::string_view tokenizer_json, const manifest::Chat& chat);
 
 // Measures, or reads what an earlier run of the same work left in `folder`; what it measures it

@@ -25,7 +25,7 @@ class Scales : public ::testing::Test {
     const std::string tokenizer = read_file(options_.checkpoint / "tokenizer.json").value();
     manifest::Chat chat;
     chat.user = {"<|im_start|>user\n", "<|im_end|>\n"};
-    set_ = calibration_set(options_, config_, tokenizer, chat).value();
+    set_ = calibration_set(CalibrationUse::kRanges, options_, config_, tokenizer, chat).value();
   }
 
   Result<ActivationScales> find() {
@@ -75,7 +75,8 @@ TEST_F(Scales, MayBeTurnedOffWithAWarning) {
 
 TEST_F(Scales, BundlesWithoutPicturesAreMeasuredOnTexts) {
   options_.pictures = false;
-  set_ = calibration_set(options_, config_, *read_file(options_.checkpoint / "tokenizer.json"), {})
+  set_ = calibration_set(CalibrationUse::kRanges, options_, config_,
+                         *read_file(options_.checkpoint / "tokenizer.json"), {})
              .value();
   EXPECT_TRUE(set_.pictures.empty());
   const auto scales = find();

@@ -48,6 +48,7 @@ class WeightPlan {
   WeightFormat usual() const { return usual_; }
   // Whether tensors have formats of their own.
   bool mixed() const { return !own_.empty(); }
+  bool rounds_before() const { return rounded_ != nullptr; }
   // Null: round it to the nearest.
   const RoundedWeights* rounded(std::string_view tensor) const;
   // Of a matrix [out, in].

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <span>
 
 #include "base/file.h"
 #include "forge/ranges/drawing.h"
+#include "forge/ranges/texts.h"
 #include "text/tokenizer.h"
 #include "vision/image.h"
 #include "vision/resize.h"
@@ -17,13 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr std::array kPictureEndings = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"};
 constexpr const char* kPictureQuestion = "Describe this picture in detail.";
-constexpr std::array kSentences = {
-    "What is the capital of France, and how far is it from Berlin? Answer in one sentence.",
-    "def mean(values):\n    return sum(values) / len(values)  # 3.14159e-10, 0x7fff, [1, 2, 3]",
-    "请用一句话介绍一下长城的历史。 日本の首都は東京です。 대한민국의 수도는 서울입니다.",
-    "Какой сегодня день? ما هي عاصمة مصر؟ भारत की राजधानी क्या है? "
-    "🙂",
-};
+constexpr const char* kHeldOutQuestion = "What can be seen here, and where?";
 
 std::string ending_of(const fs::path& file) {
   std::string ending = file.extension().string();
@@ -54,6 +50,43 @@ Result<Files> list_files(const fs::path& folder) {
   std::sort(files.pictures.begin(), files.pictures.end());
   std::sort(files.texts.begin(), files.texts.end());
   return files;
+}
+
+// Of a user's files: every fourth is for trials where there are as many, and not for rounding.
+std::vector<fs::path> part_of(std::vector<fs::path> files, CalibrationUse use) {
+  constexpr std::size_t kEvery = 4;
+  if (use == CalibrationUse::kRanges) return files;
+  std::vector<fs::path> part;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const bool for_trials = i % kEvery == kEvery - 1;
+    if (for_trials == (use == CalibrationUse::kTrial)) part.push_back(std::move(files[i]));
+  }
+  return part;
+}
+
+std::vector<std::string> built_in_texts(CalibrationUse use) {
+  std::vector<std::string> texts;
+  const auto add = [&](std::span<const char* const> more) {
+    texts.insert(texts.end(), more.begin(), more.end());
+  };
+  if (use == CalibrationUse::kTrial) {
+    add(held_out_texts());
+    return texts;
+  }
+  add(short_texts());
+  if (use == CalibrationUse::kRounding) add(passages());
+  return texts;
+}
+
+// Left and right change places.
+void mirror(vision::Image& image) {
+  const auto width = static_cast<std::size_t>(image.width);
+  for (std::size_t row = 0; row < image.pixels(); row += width) {
+    for (std::size_t x = 0; x < width / 2; ++x) {
+      std::uint8_t* left = image.rgb.data() + (row + x) * 3;
+      std::swap_ranges(left, left + 3, image.rgb.data() + (row + width - 1 - x) * 3);
+    }
+  }
 }
 
 class SetMaker {
@@ -120,8 +153,10 @@ Result<CalibrationSet> make_calibration_set(const hf::ModelConfig& config,
   }
   QHX_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
                        text::Tokenizer::from_json(request.tokenizer_json, "tokenizer.json"));
-  std::vector<std::string> texts(kSentences.begin(), kSentences.end());
-  if (!files.texts.empty()) texts.clear();
+  files.pictures = part_of(std::move(files.pictures), request.use);
+  files.texts = part_of(std::move(files.texts), request.use);
+  std::vector<std::string> texts;
+  if (files.texts.empty()) texts = built_in_texts(request.use);
   for (const fs::path& file : files.texts) {
     QHX_ASSIGN_OR_RETURN(std::string text, read_file(file, std::size_t{1} << 20));
     texts.push_back(std::move(text));
@@ -129,8 +164,10 @@ Result<CalibrationSet> make_calibration_set(const hf::ModelConfig& config,
   const bool with_pictures = request.width > 0 && request.height > 0;
   SetMaker maker(config, request, tokenizer);
   if (with_pictures && files.pictures.empty()) {
-    QHX_RETURN_IF_ERROR(maker.add_picture(draw_calibration_picture(request.width, request.height),
-                                          kPictureQuestion));
+    vision::Image picture = draw_calibration_picture(request.width, request.height);
+    const bool held_out = request.use == CalibrationUse::kTrial;
+    if (held_out) mirror(picture);
+    QHX_RETURN_IF_ERROR(maker.add_picture(picture, held_out ? kHeldOutQuestion : kPictureQuestion));
   }
   for (std::size_t i = 0; with_pictures && i < files.pictures.size(); ++i) {
     QHX_ASSIGN_OR_RETURN(const vision::Image image, vision::read_image(files.pictures[i]));

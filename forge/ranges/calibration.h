@@ -1,4 +1,5 @@
-// The pictures and prompts that activations are measured on.
+// The pictures and prompts that activations are measured on, weights rounded by, and what came of
+// it tried on.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,11 @@ struct CalibrationSet {
   std::string description;      // "2 pictures, 3 texts"
 };
 
+// What a set is for. Rounding takes more than ranges do, and trials what rounding has not seen.
+enum class CalibrationUse { kRanges, kRounding, kTrial };
+
 struct CalibrationRequest {
+  CalibrationUse use = CalibrationUse::kRanges;
   // Pictures (.jpg, .jpeg, .png, .webp, .gif, .bmp) and prompts (.txt, one a file) of the user, in
   // the order of their names; what it lacks comes from the built-in set. Empty: all built in.
   std::filesystem::path folder;

@@ -31,6 +31,8 @@ Result<TextInputs> text_inputs(const hf::ModelConfig& config, const CalibrationS
   return all;
 }
 
+}  // namespace
+
 double text_products(const hf::ModelConfig& config, const CalibrationSet& set) {
   std::vector<reference::TextInput> inputs;
   for (const CalibrationSet::Prompt& prompt : set.prompts)
@@ -38,24 +40,22 @@ double text_products(const hf::ModelConfig& config, const CalibrationSet& set) {
   return reference::TextModel::products(config.text, inputs);
 }
 
-}  // namespace
-
 double calibration_products(const hf::ModelConfig& config, const CalibrationSet& set) {
   return reference::VisionModel::products(config.vision, set.pictures) + text_products(config, set);
 }
 
-Result<std::vector<reference::TextOutput>> run_calibration(const hf::Checkpoint& checkpoint,
-                                                           const hf::ModelConfig& config,
-                                                           const CalibrationSet& set,
-                                                           ThreadPool& pool,
-                                                           const CalibrationObserver& observer) {
-  constexpr auto kFloat = reference::WeightFormat::kF32;
-  std::vector<reference::VisionOutput> pictures;
-  if (!set.pictures.empty()) {
-    QHX_ASSIGN_OR_RETURN(
-        pictures, reference::VisionModel::stream(config, checkpoint, kFloat, set.pictures, pool,
-                                                 observer.vision, observer.progress));
-  }
+Result<PictureOutputs> run_pictures(const hf::Checkpoint& checkpoint, const hf::ModelConfig& config,
+                                    const CalibrationSet& set, ThreadPool& pool,
+                                    const CalibrationObserver& observer) {
+  if (set.pictures.empty()) return PictureOutputs();
+  return reference::VisionModel::stream(config, checkpoint, reference::WeightFormat::kF32,
+                                        set.pictures, pool, observer.vision, observer.progress);
+}
+
+Result<std::vector<reference::TextOutput>> run_texts(
+    const hf::Checkpoint& checkpoint, const hf::ModelConfig& config, const CalibrationSet& set,
+    const PictureOutputs& pictures, const reference::WeightPlan& plan, ThreadPool& pool,
+    const CalibrationObserver& observer) {
   QHX_ASSIGN_OR_RETURN(const TextInputs texts, text_inputs(config, set, pictures));
   // Progress comes once for each prompt in each layer.
   std::size_t calls = 0;
@@ -64,8 +64,17 @@ Result<std::vector<reference::TextOutput>> run_calibration(const hf::Checkpoint&
     if (++calls % texts.inputs.size() != 0 || !observer.layer_done) return {};
     return observer.layer_done(calls / texts.inputs.size() - 1);
   };
-  return reference::TextModel::stream(config, checkpoint, kFloat, texts.inputs, pool, observer.text,
+  return reference::TextModel::stream(config, checkpoint, plan, texts.inputs, pool, observer.text,
                                       progress);
+}
+
+Status run_calibration(const hf::Checkpoint& checkpoint, const hf::ModelConfig& config,
+                       const CalibrationSet& set, ThreadPool& pool,
+                       const CalibrationObserver& observer) {
+  QHX_ASSIGN_OR_RETURN(const PictureOutputs pictures,
+                       run_pictures(checkpoint, config, set, pool, observer));
+  return run_texts(checkpoint, config, set, pictures, reference::WeightFormat::kF32, pool, observer)
+      .status();
 }
 
 }  // namespace qhx::forge

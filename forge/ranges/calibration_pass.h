@@ -1,4 +1,4 @@
-// A calibration set's way through the reference in 32-bit floats, one layer's weights in memory at
+// A calibration set's way through the reference, one layer's weights in memory at
 // a time: what measures activations, and what rounds weights by them, watches it.
 #pragma once
 
@@ -15,6 +15,7 @@ namespace qhx::forge {
 
 // How long it takes, in products of two numbers.
 double calibration_products(const hf::ModelConfig& config, const CalibrationSet& set);
+double text_products(const hf::ModelConfig& config, const CalibrationSet& set);
 
 struct CalibrationObserver {
   reference::Observer vision, text;  // may be empty
@@ -24,11 +25,20 @@ struct CalibrationObserver {
   reference::Progress progress;  // calibration_products() in all
 };
 
-// What the text model gave for each prompt.
-Result<std::vector<reference::TextOutput>> run_calibration(const hf::Checkpoint& checkpoint,
-                                                           const hf::ModelConfig& config,
-                                                           const CalibrationSet& set,
-                                                           ThreadPool& pool,
-                                                           const CalibrationObserver& observer);
+using PictureOutputs = std::vector<reference::VisionOutput>;
+Result<PictureOutputs> run_pictures(const hf::Checkpoint& checkpoint, const hf::ModelConfig& config,
+                                    const CalibrationSet& set, ThreadPool& pool,
+                                    const CalibrationObserver& observer);
+
+// With the weights of `plan`. What the text model gave for each prompt.
+Result<std::vector<reference::TextOutput>> run_texts(
+    const hf::Checkpoint& checkpoint, const hf::ModelConfig& config, const CalibrationSet& set,
+    const PictureOutputs& pictures, const reference::WeightPlan& plan, ThreadPool& pool,
+    const CalibrationObserver& observer);
+
+// Both, in 32-bit floats.
+Status run_calibration(const hf::Checkpoint& checkpoint, const hf::ModelConfig& config,
+                       const CalibrationSet& set, ThreadPool& pool,
+                       const CalibrationObserver& observer);
 
 }  // namespace qhx::forge

@@ -28,8 +28,10 @@ class Calibration : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  Result<CalibrationSet> make(const fs::path& folder) const {
-    return make_calibration_set(config_, {.folder = folder,
+  Result<CalibrationSet> make(const fs::path& folder,
+                              CalibrationUse use = CalibrationUse::kRanges) const {
+    return make_calibration_set(config_, {.use = use,
+                                          .folder = folder,
                                           .tokenizer_json = tokenizer_,
                                           .before = "<|im_start|>user\n",
                                           .after = "<|im_end|>\n<|im_start|>assistant\n",
@@ -78,6 +80,22 @@ TEST_F(Calibration, FolderGivesPicturesAndPrompts) {
   EXPECT_LT(tokens.size(), kMostCalibrationTokens + 20);
   EXPECT_EQ(std::count(tokens.begin(), tokens.end(), config_.image_token_id), 0)
       << "a text cannot ask for a picture";
+}
+
+TEST_F(Calibration, TrialsTakeWhatRoundingDoesNot) {
+  const auto built_in = [&](CalibrationUse use) { return make("", use).value(); };
+  const CalibrationSet rounding = built_in(CalibrationUse::kRounding);
+  const CalibrationSet trial = built_in(CalibrationUse::kTrial);
+  EXPECT_GT(rounding.prompts.size(), built_in(CalibrationUse::kRanges).prompts.size());
+  EXPECT_NE(rounding.pictures[0].patches.values, trial.pictures[0].patches.values);
+  for (const auto& prompt : trial.prompts) {
+    for (const auto& other : rounding.prompts) EXPECT_NE(prompt.tokens, other.tokens);
+  }
+  for (const char* name : {"a", "b", "c", "d", "e"})
+    ASSERT_TRUE(write_file(folder_ / (std::string(name) + ".txt"), name).ok());
+  EXPECT_EQ(make(folder_, CalibrationUse::kRanges)->prompts.size(), 1u + 5);
+  EXPECT_EQ(make(folder_, CalibrationUse::kRounding)->prompts.size(), 1u + 4);
+  EXPECT_EQ(make(folder_, CalibrationUse::kTrial)->prompts.size(), 1u + 1);
 }
 
 TEST_F(Calibration, ErrorsNameTheFile) {

@@ -21,7 +21,7 @@ Result<RangeTable> measure_ranges(const hf::Checkpoint& checkpoint, const hf::Mo
     return progress(std::min(1.0, done / all));
   };
   QHX_RETURN_IF_ERROR(
-      run_calibration(checkpoint, config, set, pool, {observer, observer, {}, advance}).status());
+      run_calibration(checkpoint, config, set, pool, {observer, observer, {}, advance}));
   return ranges;
 }
 

@@ -24,7 +24,8 @@ class RoundModel : public ::testing::Test {
     config_ = hf::load_config(folder_.path() / "hf").value();
     checkpoint_.emplace(hf::Checkpoint::open(folder_.path() / "hf").value());
     const std::string tokenizer = read_file(folder_.path() / "hf" / "tokenizer.json").value();
-    set_ = make_calibration_set(config_, {.folder = {},
+    set_ = make_calibration_set(config_, {.use = CalibrationUse::kRounding,
+                                          .folder = {},
                                           .tokenizer_json = tokenizer,
                                           .before = "<|im_start|>user\n",
                                           .after = "<|im_end|>\n",
