@@ -79,8 +79,9 @@ def runtimes(a):
     llama_bin = work / "llama/bin/llama-server"
     gguf = work / "gguf"
 
-    def ours(name, weights, bundle):
-        return Runtime(name, weights, "run_qhexrt.py", python, [a.qhx, bundle, image], qhx=str(a.qhx), bundle=str(bundle), **common)
+    def ours(name, weights, bundle, activations=""):
+        return Runtime(name, weights, "run_qhexrt.py", python, [a.qhx, bundle, image], qhx=str(a.qhx), bundle=str(bundle),
+                       activations=activations, **common)
 
     def llama_with(name, weights, text, mmproj, **more):
         files = [gguf / f"text-{text}.gguf"] + ([gguf / f"mmproj-{mmproj}.gguf"] if mmproj else [])
@@ -92,6 +93,8 @@ def runtimes(a):
 
     return [
         ours("qhexrt w8", "w8", a.bundle),
+        # A byte for each activation, as OpenVINO has it unasked.
+        ours("qhexrt w8, int8 activations", "w8", a.bundle, activations="int8"),
         ours("qhexrt w4", "w4", a.bundle_w4),
         llama_with("llama.cpp Q8_0", "w8", "Q8_0", "f16"),
         llama_with("llama.cpp Q8_0, vision Q8_0", "w8", "Q8_0", "q8_0", rates=False),

@@ -23,6 +23,7 @@ picture = ov.Tensor(np.array(Image.open(t["image"]).convert("RGB"))[None])
 def ask(words, steps, picture=None):
     config = genai.GenerationConfig()
     config.max_new_tokens, config.ignore_eos, config.do_sample = steps, True, False
+    config.apply_chat_template = False  # a random checkpoint may come without one
     more = dict(images=[picture]) if picture is not None else {}
     return pipe.generate(words, generation_config=config, **more).perf_metrics
 
@@ -31,11 +32,8 @@ for _ in range(2):
     turn = ask(task.FIRST, 2, picture)
     text = ask(task.WORDS * (task.PREFILL // 15), task.STEPS)
 peak_mb = task.status_mb("VmHWM")
-pipe.start_chat()
-ask(task.FIRST, 2, picture)
-second = ask(task.SECOND, 2)
-pipe.finish_chat()
+# No second question: chats are not supported with a scheduler, and without one prompts cannot be kept out of its cache.
 text_s = (text.get_ttft().mean - text.get_prepare_embeddings_duration().mean) / 1e3
 task.tell(load_s=load_s, vision_s=turn.get_prepare_embeddings_duration().mean / 1e3, ttft_s=turn.get_ttft().mean / 1e3,
-          second_ttft_s=second.get_ttft().mean / 1e3, prefill_tps=text.get_num_input_tokens() / text_s,
+          prefill_tps=text.get_num_input_tokens() / text_s,
           decode_tps=1e3 / text.get_tpot().mean, peak_mb=peak_mb)

@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""Runner (see task.py) of this project: `qhx bench`. Task: qhx, bundle, image, threads."""
+"""Runner (see task.py) of this project: `qhx bench`. Task: qhx, bundle, image, threads, activations
+(QHX_CPU_ACTIVATIONS; empty: as it is)."""
 import json
+import os
 import subprocess
 
 import task
 
 t = task.read()
+if t["activations"]:
+    os.environ["QHX_CPU_ACTIVATIONS"] = t["activations"]
 report = json.loads(subprocess.run(
     [t["qhx"], "bench", t["bundle"], "--json", "--warm-only", "--no-shares", "--repetitions", "1", "--warm-up", "1",
      "--prefill", str(task.PREFILL), "--fill", str(task.PREFILL), "--steps", str(task.STEPS), "--image", t["image"],
