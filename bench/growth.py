@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-REPETITIONS, STEPS = 3, 8
+REPETITIONS, STEPS = 2, 8
 
 
 def measure(qhx, manifest, length):
