@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from report import table, weights_of
+
 REPETITIONS, STEPS = 2, 8
 
 
@@ -31,15 +33,8 @@ def measure(qhx, manifest, length):
 def arithmetic(manifest, bundle, length):
     """Multiplications of a prefill of that many tokens: of linears and of attention (scores and weighted values, half the square)."""
     p = manifest["params"]
-    weights = {"f16": 2, "w8": 1, "w4": 4.5 / 8}[json.loads((bundle / "forge.json").read_text())["options"]["weights"]]
-    linears = (bundle / manifest["artifacts"]["contexts"]["llm"]["bin"]).stat().st_size / weights
+    _, linears = weights_of(bundle, "llm")
     return linears * length, 2 * p["n_layers"] * p["n_heads"] * p["head_dim"] * length * (length + 1) / 2
-
-
-def table(rows, head):
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(lines)
 
 
 def draw(figures, to):
@@ -88,10 +83,10 @@ def main():
     rows = []
     for f in figures:
         time, products = (f["prefill_s"]["median"] / first["prefill_s"]["median"], sum(f["products"]) / sum(first["products"]))
-        rows.append([str(f["tokens"]), f'{f["prefill_s"]["median"]:.2f}', f"{time:.1f}", f"{products:.1f}",
+        rows.append([f["tokens"], f'{f["prefill_s"]["median"]:.2f}', f"{time:.1f}", f"{products:.1f}",
                      f'{f["decode_ms"]["median"]:.1f}', f'{f["peak_mb"]:.0f}', f'{f["others"]:.2f}'])
     print(f'{first["machine"]}, {first["threads"]} threads, kernels {first["kernels"]}, {path.name}, medians of {REPETITIONS}\n')
-    print(table(rows, ["tokens", "prefill, s", "times the first", "arithmetic, times the first", "decode after them, ms", "peak MB", "others"]))
+    print(table(["tokens", "prefill, s", "times the first", "arithmetic, times the first", "decode after them, ms", "peak MB", "others"], rows))
 
 
 if __name__ == "__main__":

@@ -264,48 +264,28 @@ void bench_attention_prefill(State& state, const KernelTable* kernels) {
   report_flops(state, clock, kernels, 4.0 * 2 * 320 * 321 / 2 * 128);
 }
 
-// One key/value head of a decode step with a full cache; bytes are those of keys and values.
-void bench_attention_decode(State& state, const KernelTable* kernels) {
+// One key/value head of a decode step with a full cache, of halves or of int8 with a scale for each
+// row; bytes are those of keys, values and scales.
+void bench_attention_decode(State& state, const KernelTable* kernels, KvType type) {
   const std::size_t past = 1024;
+  const std::size_t row = 128 * (type == KvType::kI8 ? sizeof(std::int8_t) : sizeof(std::uint16_t));
   DecoderAttention a(past, past, 1);
   a.cache = AlignedBuffer(kStreamBytes);
-  const std::size_t copies = kStreamBytes / (2 * past * 128 * 2);
-  const std::uint16_t* const base = a.cache.as<std::uint16_t>().data();
+  const std::size_t copies = kStreamBytes / (2 * past * row);
   std::memset(a.cache.data(), 0x2C, a.cache.size());
+  const std::vector<float> scales(type == KvType::kI8 ? past : 0, 0.01f);
   AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
   std::size_t copy = 0;
   const CpuClock clock;
   for (auto _ : state) {
-    const std::uint16_t* const k = base + copy * 2 * past * 128;
+    const std::byte* const k = a.cache.data() + copy * 2 * past * row;
     copy = (copy + 1) % copies;
-    a.args.kv[0].k = k;
-    a.args.kv[0].v = k + past * 128;
+    a.args.kv[0] = {type, k, 128, k + past * row, 128, past, scales.data(), scales.data()};
     kernels->attention(a.args, scratch.data());
     benchmark::ClobberMemory();
   }
-  report_bytes(state, clock, 2.0 * 2 * 128 * static_cast<double>(past));
-}
-
-// The same over a cache of int8, with a scale for each row.
-void bench_attention_decode_int8(State& state, const KernelTable* kernels) {
-  const std::size_t past = 1024;
-  DecoderAttention a(past, past, 1);
-  a.cache = AlignedBuffer(kStreamBytes);
-  const std::size_t copies = kStreamBytes / (2 * past * 128);
-  const std::int8_t* const base = a.cache.as<std::int8_t>().data();
-  std::memset(a.cache.data(), 0x2C, a.cache.size());
-  const std::vector<float> scales(past, 0.01f);
-  AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
-  std::size_t copy = 0;
-  const CpuClock clock;
-  for (auto _ : state) {
-    const std::int8_t* const k = base + copy * 2 * past * 128;
-    copy = (copy + 1) % copies;
-    a.args.kv[0] = {KvType::kI8, k, 128, k + past * 128, 128, past, scales.data(), scales.data()};
-    kernels->attention(a.args, scratch.data());
-    benchmark::ClobberMemory();
-  }
-  report_bytes(state, clock, 2.0 * (128 + 4) * static_cast<double>(past));
+  const std::size_t scale_bytes = 2 * scales.size() * sizeof(float);
+  report_bytes(state, clock, static_cast<double>(2 * past * row + scale_bytes));
 }
 
 // As attention_decode with 20 filled rows: what skipping masked columns is worth.
@@ -417,8 +397,8 @@ void register_target(const KernelTable* table) {
   }
   add("attention_vision", bench_attention_vision);
   add("attention_prefill", bench_attention_prefill);
-  add("attention_decode_1024", bench_attention_decode);
-  add("attention_decode_1024_int8", bench_attention_decode_int8);
+  add("attention_decode_1024", bench_attention_decode, KvType::kF16);
+  add("attention_decode_1024_int8", bench_attention_decode, KvType::kI8);
   add("attention_decode_20_of_1024", bench_attention_empty);
   register_rows(table, suffix);
 }

@@ -1,6 +1,7 @@
 #include "forge/bundle/forge.h"
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -159,17 +160,18 @@ class Forge {
     work_.plan("checksums", Costs::checksum(bytes));
   }
 
+  // Progress of a step that costs so much, told as the fraction that is done.
+  std::function<Status(double)> part_of(double cost) {
+    return [this, cost, told = 0.0](double fraction) mutable {
+      return work_.advance((fraction - std::exchange(told, fraction)) * cost);
+    };
+  }
+
   Status choose_scales(const fs::path& folder) {
     if (!measures_activations(options_)) return {};
     QHX_RETURN_IF_ERROR(work_.begin_next());
-    const double cost = costs_->measuring(calibration_);
-    double told = 0;
-    QHX_ASSIGN_OR_RETURN(
-        scales_,
-        find_scales(options_, config_, *checkpoint_, calibration_, folder, pool_,
-                    [&](double fraction) {
-                      return work_.advance((fraction - std::exchange(told, fraction)) * cost);
-                    }));
+    QHX_ASSIGN_OR_RETURN(scales_, find_scales(options_, config_, *checkpoint_, calibration_, folder,
+                                              pool_, part_of(costs_->measuring(calibration_))));
     record_.activations = scales_.record;
     return {};
   }
@@ -177,14 +179,10 @@ class Forge {
   Status round_weights(const fs::path& folder) {
     if (rounds_weights(options_)) {
       QHX_RETURN_IF_ERROR(work_.begin_next());
-      const double cost = costs_->rounding(rounding_set_);
-      double told = 0;
       QHX_ASSIGN_OR_RETURN(
           record_.rounding,
-          forge::round_weights(
-              options_, config_, *checkpoint_, rounding_set_, folder, pool_, [&](double fraction) {
-                return work_.advance((fraction - std::exchange(told, fraction)) * cost);
-              }));
+          forge::round_weights(options_, config_, *checkpoint_, rounding_set_, folder, pool_,
+                               part_of(costs_->rounding(rounding_set_))));
     }
     QHX_ASSIGN_OR_RETURN(plan_, weight_plan(options_, folder));
     return {};
@@ -193,14 +191,8 @@ class Forge {
   Status try_weights(const fs::path& folder) {
     if (!tries_weights(options_)) return {};
     QHX_RETURN_IF_ERROR(work_.begin_next());
-    const double cost = costs_->quality(trial_set_);
-    double told = 0;
-    QHX_ASSIGN_OR_RETURN(
-        quality_,
-        write_quality(plan_, config_, *checkpoint_, trial_set_, folder, pool_,
-                      [&](double fraction) {
-                        return work_.advance((fraction - std::exchange(told, fraction)) * cost);
-                      }));
+    QHX_ASSIGN_OR_RETURN(quality_, write_quality(plan_, config_, *checkpoint_, trial_set_, folder,
+                                                 pool_, part_of(costs_->quality(trial_set_))));
     return {};
   }
 
