@@ -51,7 +51,8 @@ int main(int argc, char** argv) {
   weights.group_scales = group_scales.data();
   const std::vector<float> x(m * k, 1.0f);
   std::vector<float> y(m * n);
-  qhx::AlignedBuffer scratch(kernels->gemm_scratch_bytes), quantized(quantized_bytes(m, k, levels));
+  qhx::AlignedBuffer scratch(linear_scratch_bytes(*kernels, weights.type, weights.group, k));
+  qhx::AlignedBuffer quantized(quantized_bytes(m, k, levels));
   const IntegerRows rows = place_quantized(quantized.data(), m, k, levels);
   if (levels > 0) kernels->quantize(x.data(), k, 0, m, rows);
   const LinearArgs args{
@@ -59,7 +60,7 @@ int main(int argc, char** argv) {
   const Slice slice{.row_end = m, .panel_end = panel_count(n)};
   for (int i = 0; i < times; ++i) {
     if (levels > 0) {
-      kernels->linear_integer(args, rows, slice);
+      kernels->linear_integer(args, rows, levels, slice, scratch.data());
     } else {
       kernels->linear(args, slice, scratch.data());
     }

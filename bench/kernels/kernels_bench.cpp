@@ -128,7 +128,7 @@ void bench_linear(State& state, const KernelTable* kernels, LinearShape s) {
   Layers layers(s.type, s.n, s.k, s.group, copies);
   const std::vector<float> x = floats(s.m * s.k);
   std::vector<float> y(s.m * s.n);
-  AlignedBuffer scratch(kernels->gemm_scratch_bytes);
+  AlignedBuffer scratch(linear_scratch_bytes(*kernels, s.type, s.group, s.k));
   const LinearArgs args{
       .weights = &layers.weights, .x = x.data(), .x_stride = s.k, .y = y.data(), .y_stride = s.n};
   AlignedBuffer quantized(quantized_bytes(s.m, s.k, s.levels));
@@ -141,7 +141,7 @@ void bench_linear(State& state, const KernelTable* kernels, LinearShape s) {
     layers.select(copy);
     copy = (copy + 1) % copies;
     if (s.levels > 0) {
-      kernels->linear_integer(args, rows, slice);
+      kernels->linear_integer(args, rows, s.levels, slice, scratch.data());
     } else {
       kernels->linear(args, slice, scratch.data());
     }

@@ -76,13 +76,15 @@ class IntegerTest : public KernelTest {
     const Quantized quantized(kernels(), x, stride, m, k, levels);
     check_values(x, stride, m, k, quantized);
     GuardedMatrix y(m, n, n + 5);
+    AlignedBuffer scratch(kernels().integer_scratch_bytes(k));
     kernels().linear_integer({.weights = &layer.weights,
                               .y = y.data(),
                               .y_stride = y.stride(),
                               .activation = activation,
                               .residual = residual ? r.data() : nullptr,
                               .residual_stride = n},
-                             quantized.rows, {.row_end = m, .panel_end = panel_count(n)});
+                             quantized.rows, levels, {.row_end = m, .panel_end = panel_count(n)},
+                             scratch.data());
     EXPECT_TRUE(y.intact());
     for (std::size_t i = 0; i < m; ++i) {
       for (std::size_t c = 0; c < n; ++c) {
@@ -149,7 +151,8 @@ TEST_P(IntegerTest, ExtremeValuesDoNotOverflow) {
         const Quantized quantized(kernels(), x, k, 1, k, levels);
         std::vector<float> y(n);
         kernels().linear_integer({.weights = &weights, .y = y.data(), .y_stride = n},
-                                 quantized.rows, {.row_end = 1, .panel_end = panel_count(n)});
+                                 quantized.rows, levels,
+                                 {.row_end = 1, .panel_end = panel_count(n)}, nullptr);
         for (std::size_t c = 0; c < n; ++c) {
           double sum = 0;
           for (std::size_t j = 0; j < k; ++j) sum += source[c * k + j] * sign;

@@ -103,8 +103,10 @@ struct IntegerRows {
   // [M][groups][levels][kIntegerGroup], the high bytes first; of the target that whole_int16 is
   // true for, levels 2 are int16 [M][groups][kIntegerGroup].
   std::int8_t* values = nullptr;
-  float* scales = nullptr;       // [M][groups]; NaN where a value of the group is not finite
-  std::int32_t* sums = nullptr;  // [M][groups] of the values, in units of the scale
+  float* scales = nullptr;  // [M][groups]; NaN where a value of the group is not finite
+  // [M][groups][levels] of the values, in units of the scale; the second level's of the high
+  // pieces.
+  std::int32_t* sums = nullptr;
 };
 
 // ---- Attention ----
@@ -205,6 +207,8 @@ struct KernelTable {
 
   // Bytes of scratch that linear and matmul need, whatever the shape.
   std::size_t gemm_scratch_bytes;
+  // Bytes of scratch that linear_integer needs for this k.
+  std::size_t (*integer_scratch_bytes)(std::size_t k);
   // Bytes of scratch that attention needs for this head_dim, whatever the other sizes.
   std::size_t (*attention_scratch_bytes)(std::size_t head_dim);
 
@@ -215,7 +219,9 @@ struct KernelTable {
                    const IntegerRows& to);
   // linear with quantized x, which args.x then does not give. Weights kI8 or kI4, with one scale a
   // channel or in groups that are multiples of kIntegerGroup. Sums of a group are exact.
-  void (*linear_integer)(const LinearArgs& args, const IntegerRows& x, const Slice& slice);
+  // `levels`: 1 takes the high pieces alone of rows that have two.
+  void (*linear_integer)(const LinearArgs& args, const IntegerRows& x, int levels,
+                         const Slice& slice, void* scratch);
   int piece_bits;    // of which a level is made: 8, or 7
   bool whole_int16;  // levels 2 are values of 16 bits, no pieces
   // Up to this many rows linear_integer with levels 2 is faster here than linear: with kI8, kI4.

@@ -15,6 +15,7 @@ extern const KernelTable kTable;
 constexpr KernelTable kTable = {
     .name = QHX_TARGET_NAME,
     .gemm_scratch_bytes = kGemmScratchFloats * sizeof(float),
+    .integer_scratch_bytes = integer_scratch_bytes,
     .attention_scratch_bytes = attention_scratch_bytes,
     .linear = linear,
     .quantize = quantize,

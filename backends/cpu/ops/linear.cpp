@@ -282,7 +282,7 @@ void run_item(const Run& run, const LinearPlan& plan, const Item& item, std::uin
     args.residual_stride = weights.n;
   }
   if (integers != nullptr && multiplies_integers(run, layer, plan.rows)) {
-    run.kernels.linear_integer(args, *integers, item.slice);
+    run.kernels.linear_integer(args, *integers, integers->levels, item.slice, scratch);
   } else {
     run.kernels.linear(args, item.slice, scratch);
   }
@@ -305,8 +305,13 @@ RunFunction prepare_linear(const Graph& graph, const Node& node, int threads) {
   };
 }
 
-std::size_t linear_scratch(const Graph&, const Node&, const KernelTable& kernels) {
-  return kernels.gemm_scratch_bytes;
+std::size_t linear_scratch(const Graph& graph, const Node& node, const KernelTable& kernels) {
+  std::size_t bytes = 0;
+  for (std::size_t i = 1; i < node.inputs.size(); i += kInputsPerLayer) {
+    const PackedFormat& format = *graph.tensors[static_cast<std::size_t>(node.inputs[i])].packed;
+    bytes = std::max(bytes, linear_scratch_bytes(kernels, format.type, format.group, format.k));
+  }
+  return bytes;
 }
 
 std::size_t linear_shared(const Graph& graph, const Node& node) {

@@ -118,7 +118,8 @@ QHX_INLINE void load_i4_octets(const std::uint8_t* p, V (&out)[8][kPanelVectors]
 using I = __m256i;
 constexpr int kPieceBits = 7;
 constexpr std::int32_t kWeightOffset8 = 128, kWeightOffset4 = 8;
-constexpr int kIntegerRows1 = 2, kIntegerRows2 = 1, kIntegerPanels = 1;
+constexpr int kIntegerRows1 = 2, kIntegerRows2 = 1;
+constexpr std::size_t kIntegerPanels = 1, kStreamedPanels = 1;
 // To take nibbles apart for each few rows costs what the wider products gain.
 constexpr std::size_t kMostIntegerRows = SIZE_MAX, kMostIntegerRows4 = 4;
 constexpr bool kWholeInt16 = true;
@@ -128,6 +129,12 @@ QHX_INLINE I broadcast4(const std::int8_t* p) {
   std::int32_t four;
   __builtin_memcpy(&four, p, sizeof(four));
   return _mm256_set1_epi32(four);
+}
+QHX_INLINE I load_ints(const std::uint8_t* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+QHX_INLINE void store_ints(std::uint8_t* p, I v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
 }
 QHX_INLINE I load_weights_i8(const std::uint8_t* p) {
   return _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
@@ -149,6 +156,24 @@ template <int N>
 QHX_INLINE I shift_left(I a) {
   return _mm256_slli_epi32(a, N);
 }
+template <int N>
+QHX_INLINE I shift_right(I a) {
+  return _mm256_srai_epi32(a, N);
+}
+QHX_INLINE I sub(I a, I b) { return _mm256_sub_epi32(a, b); }
+QHX_INLINE std::int32_t reduce_add(I a) {
+  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
+  return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
+}
+QHX_INLINE I to_ints(V a) { return _mm256_cvtps_epi32(a); }
+QHX_INLINE __m128i to_shorts(I a) {
+  return _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+}
+QHX_INLINE void store_bytes(std::int8_t* p, I a) {
+  const __m128i shorts = to_shorts(a);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(shorts, shorts));
+}
 QHX_INLINE V to_floats(I a) { return _mm256_cvtepi32_ps(a); }
 
 // Products of 16 bits (integer_whole-inl.h).
@@ -158,6 +183,9 @@ struct Whole {
 
   QHX_INLINE Ints widen(const std::uint8_t* p) {
     return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  QHX_INLINE void store(std::int8_t* p, I a) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), to_shorts(a));
   }
   QHX_INLINE Ints none() { return _mm256_setzero_si256(); }
   // Four k of four channels, 16 bytes.

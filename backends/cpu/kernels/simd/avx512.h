@@ -97,7 +97,6 @@ QHX_INLINE void load_i4_octets(const std::uint8_t* p, V (&out)[8][kPanelVectors]
 
 using I = __m512i;
 constexpr std::int32_t kWeightOffset8 = 128, kWeightOffset4 = 8;
-constexpr int kIntegerRows1 = 6, kIntegerRows2 = 4, kIntegerPanels = 2;
 
 QHX_INLINE I broadcast(std::int32_t x) { return _mm512_set1_epi32(x); }
 QHX_INLINE I broadcast4(const std::int8_t* p) {
@@ -105,6 +104,8 @@ QHX_INLINE I broadcast4(const std::int8_t* p) {
   __builtin_memcpy(&four, p, sizeof(four));
   return _mm512_set1_epi32(four);
 }
+QHX_INLINE I load_ints(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
+QHX_INLINE void store_ints(std::uint8_t* p, I v) { _mm512_storeu_si512(p, v); }
 QHX_INLINE I load_weights_i8(const std::uint8_t* p) {
   return _mm512_xor_si512(_mm512_loadu_si512(p), _mm512_set1_epi8(-128));
 }
@@ -116,12 +117,16 @@ QHX_INLINE void load_weights_i4(const std::uint8_t* p, I& low, I& high) {
 }
 #if defined(__AVX512VNNI__)
 constexpr int kPieceBits = 8;
+constexpr int kIntegerRows1 = 3, kIntegerRows2 = 2;
+constexpr std::size_t kIntegerPanels = 4, kStreamedPanels = 2;
 constexpr std::size_t kMostIntegerRows = SIZE_MAX, kMostIntegerRows4 = SIZE_MAX;
 constexpr bool kWholeInt16 = false;
 struct Whole;
 QHX_INLINE I dot(I sum, I weights, I x) { return _mm512_dpbusd_epi32(sum, weights, x); }
 #else
 constexpr int kPieceBits = 7;
+constexpr int kIntegerRows1 = 6, kIntegerRows2 = 4;
+constexpr std::size_t kIntegerPanels = 2, kStreamedPanels = 2;
 constexpr std::size_t kMostIntegerRows = 4, kMostIntegerRows4 = 4;
 constexpr bool kWholeInt16 = false;
 struct Whole;
@@ -134,6 +139,16 @@ QHX_INLINE I add(I a, I b) { return _mm512_add_epi32(a, b); }
 template <int N>
 QHX_INLINE I shift_left(I a) {
   return _mm512_slli_epi32(a, N);
+}
+template <int N>
+QHX_INLINE I shift_right(I a) {
+  return _mm512_srai_epi32(a, N);
+}
+QHX_INLINE I sub(I a, I b) { return _mm512_sub_epi32(a, b); }
+QHX_INLINE std::int32_t reduce_add(I a) { return _mm512_reduce_add_epi32(a); }
+QHX_INLINE I to_ints(V a) { return _mm512_cvtps_epi32(a); }
+QHX_INLINE void store_bytes(std::int8_t* p, I a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));
 }
 QHX_INLINE V to_floats(I a) { return _mm512_cvtepi32_ps(a); }
 

@@ -130,7 +130,8 @@ QHX_INLINE void transpose_block(const float* from, std::size_t from_stride, floa
 using I = int32x4_t;
 constexpr int kPieceBits = 8;
 constexpr std::int32_t kWeightOffset8 = 0, kWeightOffset4 = 0;
-constexpr int kIntegerRows1 = 2, kIntegerRows2 = 1, kIntegerPanels = 1;
+constexpr int kIntegerRows1 = 2, kIntegerRows2 = 1;
+constexpr std::size_t kIntegerPanels = 1, kStreamedPanels = 1;
 #if defined(__ARM_FEATURE_DOTPROD)
 // By the number of instructions (bench/instructions): three quarters of those in f32.
 constexpr std::size_t kMostIntegerRows = SIZE_MAX, kMostIntegerRows4 = 4;
@@ -146,6 +147,8 @@ QHX_INLINE I broadcast4(const std::int8_t* p) {
   __builtin_memcpy(&four, p, sizeof(four));
   return vdupq_n_s32(four);
 }
+QHX_INLINE I load_ints(const std::uint8_t* p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
+QHX_INLINE void store_ints(std::uint8_t* p, I v) { vst1q_u8(p, vreinterpretq_u8_s32(v)); }
 QHX_INLINE I load_weights_i8(const std::uint8_t* p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
 QHX_INLINE void load_weights_i4(const std::uint8_t* p, I& low, I& high) {
   const int8x16_t both = vreinterpretq_s8_u8(vld1q_u8(p));
@@ -166,6 +169,18 @@ QHX_INLINE I add(I a, I b) { return vaddq_s32(a, b); }
 template <int N>
 QHX_INLINE I shift_left(I a) {
   return vshlq_n_s32(a, N);
+}
+template <int N>
+QHX_INLINE I shift_right(I a) {
+  return vshrq_n_s32(a, N);
+}
+QHX_INLINE I sub(I a, I b) { return vsubq_s32(a, b); }
+QHX_INLINE std::int32_t reduce_add(I a) { return vaddvq_s32(a); }
+QHX_INLINE I to_ints(V a) { return vcvtnq_s32_f32(a); }
+QHX_INLINE void store_bytes(std::int8_t* p, I a) {
+  const int16x4_t shorts = vmovn_s32(a);
+  const int8x8_t bytes = vmovn_s16(vcombine_s16(shorts, shorts));
+  vst1_lane_s32(reinterpret_cast<std::int32_t*>(p), vreinterpret_s32_s8(bytes), 0);
 }
 QHX_INLINE V to_floats(I a) { return vcvtq_f32_s32(a); }
 

@@ -81,7 +81,8 @@ QHX_INLINE void transpose_block(const float* from, std::size_t, float* to, std::
 using I = std::int32_t;
 constexpr int kPieceBits = 8;
 constexpr std::int32_t kWeightOffset8 = 0, kWeightOffset4 = 0;
-constexpr int kIntegerRows1 = 4, kIntegerRows2 = 4, kIntegerPanels = 1;
+constexpr int kIntegerRows1 = 4, kIntegerRows2 = 4;
+constexpr std::size_t kIntegerPanels = 1, kStreamedPanels = 1;
 constexpr std::size_t kMostIntegerRows = SIZE_MAX, kMostIntegerRows4 = SIZE_MAX;
 constexpr bool kWholeInt16 = false;
 struct Whole;
@@ -92,6 +93,10 @@ QHX_INLINE I broadcast4(const std::int8_t* p) {
   __builtin_memcpy(&four, p, sizeof(four));
   return four;
 }
+QHX_INLINE I load_ints(const std::uint8_t* p) {
+  return broadcast4(reinterpret_cast<const std::int8_t*>(p));
+}
+QHX_INLINE void store_ints(std::uint8_t* p, I v) { __builtin_memcpy(p, &v, sizeof(v)); }
 QHX_INLINE I load_weights_i8(const std::uint8_t* p) {
   return broadcast4(reinterpret_cast<const std::int8_t*>(p));
 }
@@ -116,6 +121,14 @@ template <int N>
 QHX_INLINE I shift_left(I a) {
   return a * (1 << N);
 }
+template <int N>
+QHX_INLINE I shift_right(I a) {
+  return a >> N;
+}
+QHX_INLINE I sub(I a, I b) { return a - b; }
+QHX_INLINE std::int32_t reduce_add(I a) { return a; }
+QHX_INLINE I to_ints(V a) { return static_cast<I>(round(a)); }
+QHX_INLINE void store_bytes(std::int8_t* p, I a) { *p = static_cast<std::int8_t>(a); }
 QHX_INLINE V to_floats(I a) { return static_cast<V>(a); }
 
 }  // namespace qhx::cpu::QHX_TARGET
