@@ -191,7 +191,7 @@ void bench_matmul(State& state, const KernelTable* kernels, bool transposed) {
 }
 
 // One vision head: 1024 patches see each other; rows are those of [1024, 3 * 1024].
-void bench_attention_vision(State& state, const KernelTable* kernels) {
+void bench_attention_vision(State& state, const KernelTable* kernels, bool narrow) {
   const std::size_t tokens = 1024, d = 64, stride = 3072;
   const std::vector<float> qkv = floats(tokens * stride);
   std::vector<float> out(tokens * 1024);
@@ -202,7 +202,8 @@ void bench_attention_vision(State& state, const KernelTable* kernels) {
                      .out_stride = 1024,
                      .tokens = tokens,
                      .head_dim = d,
-                     .scale = 0.125f};
+                     .scale = 0.125f,
+                     .narrow = narrow};
   args.kv[1] = {KvType::kF32, qkv.data() + 1024, stride, qkv.data() + 2048, stride, tokens};
   const CpuClock clock;
   for (auto _ : state) {
@@ -251,10 +252,11 @@ struct DecoderAttention {
 
 // One key/value head of a causal prefill of 320 tokens into an empty cache of 1024. Counts the
 // visible half.
-void bench_attention_prefill(State& state, const KernelTable* kernels) {
+void bench_attention_prefill(State& state, const KernelTable* kernels, bool narrow) {
   DecoderAttention a(1024, 0, 320);
   a.cache = AlignedBuffer(2 * 2 * 1024 * 128);
   a.args.kv[0].k = a.args.kv[0].v = a.cache.data();
+  a.args.narrow = narrow;
   AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
   const CpuClock clock;
   for (auto _ : state) {
@@ -395,8 +397,10 @@ void register_target(const KernelTable* table) {
     add(("quantize_prefill_6144" + x).c_str(), bench_quantize, 320, 6144, levels);
     add(("quantize_decode_2048" + x).c_str(), bench_quantize, 1, 2048, levels);
   }
-  add("attention_vision", bench_attention_vision);
-  add("attention_prefill", bench_attention_prefill);
+  add("attention_vision", bench_attention_vision, false);
+  add("attention_vision_narrow", bench_attention_vision, true);
+  add("attention_prefill", bench_attention_prefill, false);
+  add("attention_prefill_narrow", bench_attention_prefill, true);
   add("attention_decode_1024", bench_attention_decode, KvType::kF16);
   add("attention_decode_1024_int8", bench_attention_decode, KvType::kI8);
   add("attention_decode_20_of_1024", bench_attention_empty);

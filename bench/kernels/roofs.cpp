@@ -21,6 +21,7 @@ bool may_use(std::string_view target, std::string_view isa) {
   constexpr Allowed kAllowed[] = {{"avx2", " avx2 "},
                                   {"avx512", " avx2 avx512 "},
                                   {"avx512vnni", " avx2 avx512 avx512_vnni "},
+                                  {"avx512bf16", " avx2 avx512 avx512_vnni avx512_bf16 "},
                                   {"neon", " neon "},
                                   {"neondot", " neon dotprod "}};
   for (const Allowed& allowed : kAllowed) {

@@ -25,6 +25,9 @@ extern const KernelTable kTable;
 namespace avx512vnni {
 extern const KernelTable kTable;
 }
+namespace avx512bf16 {
+extern const KernelTable kTable;
+}
 #elif defined(__aarch64__)
 namespace neon {
 extern const KernelTable kTable;
@@ -54,6 +57,8 @@ bool has_avx512() {
 }
 
 bool has_avx512vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
+bool has_avx512bf16() { return has_avx512vnni() && __builtin_cpu_supports("avx512bf16"); }
 #endif
 
 }  // namespace
@@ -61,6 +66,7 @@ bool has_avx512vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnn
 std::vector<const KernelTable*> supported_kernels() {
   std::vector<const KernelTable*> tables;
 #if defined(__x86_64__)
+  if (has_avx512bf16()) tables.push_back(&avx512bf16::kTable);
   if (has_avx512vnni()) tables.push_back(&avx512vnni::kTable);
   if (has_avx512()) tables.push_back(&avx512::kTable);
   if (has_avx2()) tables.push_back(&avx2::kTable);

@@ -20,9 +20,15 @@ constexpr std::size_t kGemmScratchFloats =
     kBlockRows * (kAStride + kCStride) + kBlockK * kTileColumns;
 static_assert(kBlockRows % kTileRows == 0 && kBlockPanels % kTilePanels == 0);
 
+// What a tile multiplies: numbers, or of another type (a target's Narrow) pairs of smaller ones
+// that lie in their place: those of two adjacent k, with half as many k.
+struct Floats {
+  QHX_INLINE V add_product(V sum, V a, V b) { return fma(a, b, sum); }
+};
+
 // c [R, P panels] = or += a [R, k] b [k, P panels]. Rows of a are kAStride apart, rows of b are
 // adjacent.
-template <int R, int P>
+template <class Product, int R, int P>
 static void tile(std::size_t k, const float* __restrict a, const float* __restrict b,
                  float* __restrict c, std::size_t c_stride, bool accumulate) {
   constexpr int kVectors = P * static_cast<int>(kPanelVectors);
@@ -37,7 +43,8 @@ static void tile(std::size_t k, const float* __restrict a, const float* __restri
     QHX_UNROLL for (int v = 0; v < kVectors; ++v) column[v] = load(b + v * kLanes);
     QHX_UNROLL for (int r = 0; r < R; ++r) {
       const V row = set1(a[r * kAStride]);
-      QHX_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = fma(row, column[v], sum[r][v]);
+      QHX_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] =
+          Product::add_product(sum[r][v], row, column[v]);
     }
   }
   QHX_UNROLL for (int r = 0; r < R; ++r) {
@@ -45,31 +52,34 @@ static void tile(std::size_t k, const float* __restrict a, const float* __restri
   }
 }
 
-template <int R, int P>
+template <class Product, int R, int P>
 static void tile_of(int rows, std::size_t k, const float* a, const float* b, float* c,
                     std::size_t c_stride, bool accumulate) {
   if constexpr (R > 0) {
-    if (rows == R) return tile<R, P>(k, a, b, c, c_stride, accumulate);
-    tile_of<R - 1, P>(rows, k, a, b, c, c_stride, accumulate);
+    if (rows == R) return tile<Product, R, P>(k, a, b, c, c_stride, accumulate);
+    tile_of<Product, R - 1, P>(rows, k, a, b, c, c_stride, accumulate);
   }
 }
 
 // All row tiles of one column tile.
-template <int P>
+template <class Product, int P>
 static void row_tiles(std::size_t rows, std::size_t k, const float* a, const float* b, float* c,
                       std::size_t c_stride, bool accumulate) {
   for (std::size_t r = 0; r < rows; r += kTileRows) {
     const std::size_t left = rows - r;
     const int count = left < kTileRows ? static_cast<int>(left) : kTileRows;
-    tile_of<kTileRows, P>(count, k, a + r * kAStride, b, c + r * c_stride, c_stride, accumulate);
+    tile_of<Product, kTileRows, P>(count, k, a + r * kAStride, b, c + r * c_stride, c_stride,
+                                   accumulate);
   }
 }
 
 // `panels` is at most kTilePanels; b is [k][panels * 16].
+template <class Product>
 static void column_tile(std::size_t panels, std::size_t rows, std::size_t k, const float* a,
                         const float* b, float* c, std::size_t c_stride, bool accumulate) {
-  if (panels == kTilePanels) return row_tiles<kTilePanels>(rows, k, a, b, c, c_stride, accumulate);
-  if constexpr (kTilePanels > 1) row_tiles<1>(rows, k, a, b, c, c_stride, accumulate);
+  if (panels == kTilePanels)
+    return row_tiles<Product, kTilePanels>(rows, k, a, b, c, c_stride, accumulate);
+  if constexpr (kTilePanels > 1) row_tiles<Product, 1>(rows, k, a, b, c, c_stride, accumulate);
 }
 
 QHX_INLINE std::size_t least(std::size_t a, std::size_t b) { return a < b ? a : b; }
@@ -96,7 +106,7 @@ static void gemm(const float* x, std::size_t x_stride, std::size_t k, const Slic
         for (std::size_t p = 0; p < panels; p += kTilePanels) {
           const std::size_t width = least(kTilePanels, panels - p);
           load_b(first + p, width, k0, kn, b);
-          column_tile(width, rows, kn, a, b, c + p * kPanelWidth, kCStride, k0 != 0);
+          column_tile<Floats>(width, rows, kn, a, b, c + p * kPanelWidth, kCStride, k0 != 0);
         }
         k0 += kBlockK;
       } while (k0 < k);

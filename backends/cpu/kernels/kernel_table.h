@@ -148,6 +148,9 @@ struct AttentionArgs {
   const void* mask = nullptr;  // [tokens, W] added to the scores; or none
   std::size_t mask_stride = 0;
   float scale = 1.0f;
+  // For more than a few rows, factors of both products may be rounded to bf16 where the target is
+  // faster with them.
+  bool narrow = false;
 };
 
 // ---- Rows ----
@@ -203,7 +206,7 @@ inline constexpr float kLeastRow = 1e-30f;
 // ---- The table ----
 
 struct KernelTable {
-  const char* name;  // "scalar", "avx2", "avx512", "neon"
+  const char* name;  // of the target: "scalar", "avx2" …
 
   // Bytes of scratch that linear and matmul need, whatever the shape.
   std::size_t gemm_scratch_bytes;

@@ -110,6 +110,8 @@ QHX_INLINE void load_i4_octets(const std::uint8_t* p, V (&out)[8][kPanelVectors]
   }
 }
 
+using Narrow = struct Floats;  // gemm-inl.h
+
 // ---- Integers (integer-inl.h) ----
 //
 // Products of two bytes are summed in pairs in 16 bits: weights of 8 bits (255) leave 7 bits for a

@@ -90,6 +90,26 @@ QHX_INLINE void load_i4_octets(const std::uint8_t* p, V (&out)[8][kPanelVectors]
   }
 }
 
+#if defined(__AVX512BF16__)
+// Pairs of bf16 in the place of a float (gemm-inl.h).
+struct Narrow {
+  QHX_INLINE V add_product(V sum, V a, V b) {
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+  }
+  // [a0, a1], [a2, a3], … [b0, b1], …
+  QHX_INLINE V pair_adjacent(V a, V b) { return (V)_mm512_cvtne2ps_pbh(b, a); }
+  // [a0, b0], [a1, b1], …
+  QHX_INLINE V pair_lanes(V a, V b) {
+    const __m512i turn =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_castsi512_ps(_mm512_permutexvar_epi16(turn, (__m512i)_mm512_cvtne2ps_pbh(b, a)));
+  }
+};
+#else
+using Narrow = struct Floats;  // gemm-inl.h
+#endif
+
 // ---- Integers (integer-inl.h) ----
 //
 // Without VNNI, products of two bytes are summed in pairs in 16 bits: weights of 8 bits (255) leave

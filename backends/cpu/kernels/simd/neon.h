@@ -125,6 +125,8 @@ QHX_INLINE void transpose_block(const float* from, std::size_t from_stride, floa
   store(to + 3 * to_stride, vcombine_f32(vget_high_f32(ab_odd), vget_high_f32(cd_odd)));
 }
 
+using Narrow = struct Floats;  // gemm-inl.h
+
 // ---- Integers (integer-inl.h) ----
 
 using I = int32x4_t;

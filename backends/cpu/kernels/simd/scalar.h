@@ -76,6 +76,8 @@ QHX_INLINE void transpose_block(const float* from, std::size_t, float* to, std::
   *to = *from;
 }
 
+using Narrow = struct Floats;  // gemm-inl.h
+
 // ---- Integers (integer-inl.h) ----
 
 using I = std::int32_t;
