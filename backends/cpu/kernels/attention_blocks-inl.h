@@ -7,7 +7,7 @@
 namespace qhx::cpu::QHX_TARGET {
 
 constexpr std::size_t kQueryRows = 192;
-constexpr std::size_t kKeyColumns = 128;
+constexpr std::size_t kKeyColumns = 256;
 constexpr std::size_t kDirectRows = 4;
 constexpr float kMaskedOut = -30000.0f;
 constexpr float kMinusInfinity = -__builtin_inff();
