@@ -37,7 +37,8 @@ Speculation::Speculation(const runtime::TextSpec& spec)
     : spec_(spec), check_ms_(spec.graphs.size(), 0) {}
 
 bool Speculation::fits(const runtime::DecoderShape& graph, std::size_t cached) const {
-  return graph.role == runtime::Role::kPrefill && graph.context >= cached && graph.context > 0;
+  return graph.role == runtime::Role::kPrefill && graph.context >= cached && graph.context > 0 &&
+         graph.rows <= spec_.exact_rows;
 }
 
 // The token that is fed takes a row of the graph and of the context.

@@ -46,6 +46,16 @@ class SpeculationTest : public testing::Test {
   runtime::TextSpec spec_;
 };
 
+TEST_F(SpeculationTest, ChecksWithGraphsThatComputeAsDecodeDoes) {
+  spec_.exact_rows = 4;
+  Speculation s(spec_);
+  s.decoded(10);
+  guesses(s, 30);
+  EXPECT_EQ(s.choose(10, 20).graph, 1u);
+  EXPECT_EQ(s.choose(10, 20).drafts, 3u);
+  EXPECT_EQ(s.whatever_it_costs(10, 20).graph, 1u);
+}
+
 TEST_F(SpeculationTest, WaitsForAMeasurementAndForGoodGuesses) {
   Speculation s(spec_);
   guesses(s, 30);

@@ -75,9 +75,16 @@ struct FileRecord {
   // touched, not whole.
   std::uint64_t block_bytes = 0;
   std::vector<std::uint64_t> block_xxh3;
+  // Of a context binary: what quality allows its linears with integer weights to multiply, where
+  // the library has a choice: "int8", "mixed" or "int16" (docs/manifest.md). Empty: not measured.
+  std::string activations;
 
   bool operator==(const FileRecord&) const = default;
 };
+
+// Graphs of up to so many rows compute as a graph of one row does, whatever FileRecord::activations
+// says.
+inline constexpr std::size_t kExactRows = 16;
 
 struct Artifacts {
   std::map<std::string, std::string>

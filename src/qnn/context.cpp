@@ -49,12 +49,18 @@ Result<std::shared_ptr<Context>> Context::create(std::shared_ptr<const Backend> 
 }
 
 Result<std::shared_ptr<Context>> Context::from_binary(std::shared_ptr<const Backend> backend,
-                                                      std::span<const std::byte> binary) {
+                                                      std::span<const std::byte> binary,
+                                                      const std::string& activations) {
   const std::shared_ptr<Context> context(new Context(std::move(backend)));
   QnnContext_Config_t persistent{};
   persistent.option = QNN_CONTEXT_CONFIG_PERSISTENT_BINARY;
   persistent.isPersistentBinary = 1;
-  const QnnContext_Config_t* list[] = {&persistent, nullptr};
+  std::string form = "qhx.activations:" + activations;
+  QnnContext_Config_t custom{};
+  custom.option = QNN_CONTEXT_CONFIG_OPTION_CUSTOM;
+  custom.customConfig = form.data();
+  const QnnContext_Config_t* list[] = {&persistent, activations.empty() ? nullptr : &custom,
+                                       nullptr};
   const bool in_place = context->backend().library().is_qhx_cpu();
   const Qnn_ErrorHandle_t code = context->api().contextCreateFromBinary(
       context->backend().handle(), context->backend().device(), in_place ? list : nullptr,

@@ -87,6 +87,7 @@ Status QnnGraphs::read_binaries(const Manifest& manifest, const BundleFiles& fil
     auto binary = std::make_unique<Binary>();
     binary->role = role;
     binary->file_name = file;
+    if (const auto* record = files.record(file)) binary->activations = record->activations;
     // Emulation loads a binary with a flipped bit without a word, and takes far longer than a hash.
     QHX_ASSIGN_OR_RETURN(binary->file, files.map(file, key, library.emulates_device()));
     const bool for_cpu_library = qnn::is_qhx_cpu_binary(binary->file.bytes());
@@ -231,8 +232,9 @@ std::vector<const GraphInfo*> QnnGraphs::infos(Role role) const {
 
 Status QnnGraphs::load_context(Binary& binary) {
   if (binary.context != nullptr) return {};
-  QHX_ASSIGN_OR_RETURN(binary.context, qnn::Context::from_binary(backend_, binary.file.bytes())
-                                           .with_context("context " + binary.role));
+  QHX_ASSIGN_OR_RETURN(binary.context,
+                       qnn::Context::from_binary(backend_, binary.file.bytes(), binary.activations)
+                           .with_context("context " + binary.role));
   // Other libraries have copied it.
   if (!backend_->library().is_qhx_cpu()) binary.file.drop_resident();
   return {};

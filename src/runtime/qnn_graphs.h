@@ -57,8 +57,9 @@ class QnnGraphs final : public GraphProvider {
 
  private:
   struct Binary {
-    std::string role;       // of the manifest
-    std::string file_name;  // of the manifest; in emulation the one that is there for it
+    std::string role;         // of the manifest
+    std::string file_name;    // of the manifest; in emulation the one that is there for it
+    std::string activations;  // of the manifest
     MappedFile file;
     qnn::BinaryInfo info;
     std::shared_ptr<qnn::Context> context;

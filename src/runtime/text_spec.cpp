@@ -280,6 +280,16 @@ Status read_mrope_section(const manifest::Params& params, TextSpec& spec) {
   return {};
 }
 
+// Whether text graphs of many rows may compute more roughly than those of few.
+bool has_rough_graphs(const manifest::Artifacts& artifacts) {
+  return std::any_of(artifacts.contexts.begin(), artifacts.contexts.end(), [&](const auto& entry) {
+    const auto& [role, file] = entry;
+    const auto record = artifacts.files.find(file);
+    return role != "vision" && record != artifacts.files.end() &&
+           (record->second.activations == "int8" || record->second.activations == "mixed");
+  });
+}
+
 }  // namespace
 
 const TensorInfo* find_or_only(const std::vector<TensorInfo>& tensors, std::string_view name) {
@@ -340,6 +350,7 @@ Result<TextSpec> make_text_spec(const manifest::Manifest& manifest, const GraphP
   QHX_CHECK(!decodes.empty() && head != nullptr);
   const GraphInfo& decode = largest_of(decodes);
   TextSpec spec;
+  if (has_rough_graphs(manifest.artifacts)) spec.exact_rows = manifest::kExactRows;
   QHX_RETURN_IF_ERROR(read_decode(params, decode, spec));
   const TensorInfo& past = *decode.input("past_k_0");
   const std::size_t values = past.element_count();

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,8 @@ struct TextSpec {
   double rope_theta = 0;
   std::array<int, 3> mrope_section = {0, 0, 0};
   std::size_t decode_tail = 0;
+  // Graphs of up to so many rows compute as decode does, but for rounding: they can check guesses.
+  std::size_t exact_rows = std::numeric_limits<std::size_t>::max();
   std::size_t call_cost = kDefaultCallCost;  // of a call besides its rows, in rows
 
   // Rows of the longest prefill call; 0 without prefill graphs.

@@ -38,18 +38,6 @@ Result<int> parse_number(std::string_view text, int most, std::string_view what)
   return value;
 }
 
-Result<Activations> parse_activations(std::string_view text, std::string_view what) {
-  constexpr std::pair<std::string_view, Activations> kForms[] = {{"auto", Activations::kAuto},
-                                                                 {"f32", Activations::kF32},
-                                                                 {"int16", Activations::kInt16},
-                                                                 {"int8", Activations::kInt8}};
-  for (const auto& [name, form] : kForms) {
-    if (text == name) return form;
-  }
-  return invalid_argument(std::string(what) + ": expected auto, f32, int16 or int8, found '" +
-                          std::string(text) + "'");
-}
-
 Status apply_option(std::string_view option, Options& options) {
   const std::size_t colon = option.find(':');
   const std::string_view key = option.substr(0, colon);

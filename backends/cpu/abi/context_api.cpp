@@ -6,15 +6,34 @@
 namespace qhx::cpu::abi {
 namespace {
 
-Status read_configs(const QnnContext_Config_t** configs, bool& persistent) {
-  for (; configs != nullptr && *configs != nullptr; ++configs) {
-    if ((*configs)->option == QNN_CONTEXT_CONFIG_OPTION_CUSTOM) {
-      return invalid_argument("the CPU backend has no custom context config");
-    }
-    if ((*configs)->option == QNN_CONTEXT_CONFIG_PERSISTENT_BINARY)
-      persistent = (*configs)->isPersistentBinary != 0;
+struct Options {
+  bool persistent = false;
+  Activations activations = Activations::kAuto;
+};
+
+// A custom config is a text "qhx.KEY:VALUE".
+Status apply_custom(const void* config, Options& options) {
+  if (config == nullptr) return invalid_argument("a custom context config is null");
+  const std::string_view text = static_cast<const char*>(config);
+  constexpr std::string_view kActivations = "qhx.activations:";
+  if (!text.starts_with(kActivations)) {
+    return invalid_argument("custom context config '" + std::string(text) +
+                            "': expected qhx.activations:FORM");
   }
+  QHX_ASSIGN_OR_RETURN(options.activations,
+                       parse_activations(text.substr(kActivations.size()), "qhx.activations"));
   return {};
+}
+
+Result<Options> read_configs(const QnnContext_Config_t** configs) {
+  Options options;
+  for (; configs != nullptr && *configs != nullptr; ++configs) {
+    if ((*configs)->option == QNN_CONTEXT_CONFIG_OPTION_CUSTOM)
+      QHX_RETURN_IF_ERROR(apply_custom((*configs)->customConfig, options));
+    if ((*configs)->option == QNN_CONTEXT_CONFIG_PERSISTENT_BINARY)
+      options.persistent = (*configs)->isPersistentBinary != 0;
+  }
+  return options;
 }
 
 Qnn_ErrorHandle_t context_create(Qnn_BackendHandle_t backend_handle, Qnn_DeviceHandle_t,
@@ -24,13 +43,13 @@ Qnn_ErrorHandle_t context_create(Qnn_BackendHandle_t backend_handle, Qnn_DeviceH
     const std::shared_ptr<Backend> backend = tables().backends.find(backend_handle);
     if (backend == nullptr) return kInvalidHandle;
     if (handle == nullptr) return QNN_COMMON_ERROR_INVALID_ARGUMENT;
-    bool persistent = false;
-    if (const Status status = read_configs(configs, persistent); !status.ok()) {
-      backend->logger->error("contextCreate: " + status.message());
+    const Result<Options> options = read_configs(configs);
+    if (!options.ok()) {
+      backend->logger->error("contextCreate: " + options.status().message());
       return QNN_COMMON_ERROR_INVALID_ARGUMENT;
     }
     auto object = std::make_shared<ContextObject>();
-    object->context = std::make_shared<Context>(backend->engine);
+    object->context = std::make_shared<Context>(backend->engine, options->activations);
     object->logger = backend->logger;
     *handle = tables().contexts.add(std::move(object));
     return QNN_SUCCESS;
@@ -45,14 +64,14 @@ Qnn_ErrorHandle_t create_from_binary(Qnn_BackendHandle_t backend_handle, Qnn_Dev
     const std::shared_ptr<Backend> backend = tables().backends.find(backend_handle);
     if (backend == nullptr) return kInvalidHandle;
     if (handle == nullptr || binary == nullptr) return QNN_COMMON_ERROR_INVALID_ARGUMENT;
-    bool persistent = false;
-    if (const Status status = read_configs(configs, persistent); !status.ok()) {
-      backend->logger->error("contextCreateFromBinary: " + status.message());
+    const Result<Options> options = read_configs(configs);
+    if (!options.ok()) {
+      backend->logger->error("contextCreateFromBinary: " + options.status().message());
       return QNN_COMMON_ERROR_INVALID_ARGUMENT;
     }
     const std::span bytes(static_cast<const std::byte*>(binary), size);
     Result<std::shared_ptr<Context>> context =
-        Context::from_binary(backend->engine, bytes, persistent);
+        Context::from_binary(backend->engine, options->activations, bytes, options->persistent);
     if (!context.ok()) {
       backend->logger->error("contextCreateFromBinary: " + context.status().message());
       return context.status().code() == StatusCode::kOutOfRange ? QNN_CONTEXT_ERROR_BINARY_TRUNCATED

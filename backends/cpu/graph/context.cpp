@@ -112,7 +112,8 @@ Status ClientGraph::finalize() {
   Engine& engine = context_->engine();
   QHX_RETURN_IF_ERROR(rewrite(building_, engine.fuse, {context_->blobs(), engine.pool}));
   auto graph = std::make_shared<const Graph>(std::move(building_));
-  QHX_ASSIGN_OR_RETURN(program_, Program::create(graph, context_->shared_engine()));
+  QHX_ASSIGN_OR_RETURN(program_,
+                       Program::create(graph, context_->shared_engine(), context_->activations()));
   executable_ = std::move(graph);
   failed_ = false;
   return {};
@@ -120,10 +121,25 @@ Status ClientGraph::finalize() {
 
 // ---- Context ----
 
+namespace {
+
+Activations resolve(const Engine& engine, Activations wanted) {
+  if (engine.activations != Activations::kAuto) return engine.activations;
+  // Whoever found 8 bits to be enough had 8 of them.
+  const bool pieces = wanted == Activations::kInt8 || wanted == Activations::kMixed;
+  return pieces && engine.kernels->piece_bits < 8 ? Activations::kAuto : wanted;
+}
+
+}  // namespace
+
+Context::Context(std::shared_ptr<Engine> engine, Activations activations)
+    : engine_(std::move(engine)), activations_(resolve(*engine_, activations)) {}
+
 Result<std::shared_ptr<Context>> Context::from_binary(std::shared_ptr<Engine> engine,
+                                                      Activations activations,
                                                       std::span<const std::byte> bytes,
                                                       bool in_place) {
-  auto context = std::make_shared<Context>(std::move(engine));
+  auto context = std::make_shared<Context>(std::move(engine), activations);
   context->from_binary_ = true;
   const bool aligned =
       reinterpret_cast<std::uintptr_t>(bytes.data()) % AlignedBuffer::kAlignment == 0;
@@ -134,7 +150,8 @@ Result<std::shared_ptr<Context>> Context::from_binary(std::shared_ptr<Engine> en
   }
   QHX_ASSIGN_OR_RETURN(const BinaryContents contents, read_binary(bytes));
   for (const auto& graph : contents.graphs) {
-    QHX_ASSIGN_OR_RETURN(auto program, Program::create(graph, context->engine_));
+    QHX_ASSIGN_OR_RETURN(auto program,
+                         Program::create(graph, context->engine_, context->activations_));
     context->graphs_.push_back(std::make_shared<ClientGraph>(graph, std::move(program)));
   }
   return context;

@@ -65,11 +65,13 @@ class ClientGraph {
 // Thread-safe.
 class Context {
  public:
-  explicit Context(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
+  // What the engine says of activations comes before what the context does.
+  Context(std::shared_ptr<Engine> engine, Activations activations);
 
   // From a binary; with `in_place` the bytes must outlive the context, otherwise they are copied.
   // Errors of read_binary.
   static Result<std::shared_ptr<Context>> from_binary(std::shared_ptr<Engine> engine,
+                                                      Activations activations,
                                                       std::span<const std::byte> bytes,
                                                       bool in_place);
 
@@ -82,6 +84,7 @@ class Context {
   Result<std::shared_ptr<const BinaryImage>> binary(const std::string& build_id);
 
   Engine& engine() { return *engine_; }
+  Activations activations() const { return activations_; }
   const std::shared_ptr<Engine>& shared_engine() { return engine_; }
   BlobStore& blobs() { return blobs_; }
   ConstantPool& constants() { return constants_; }
@@ -89,6 +92,7 @@ class Context {
 
  private:
   std::shared_ptr<Engine> engine_;
+  Activations activations_;
   AlignedBuffer copy_;  // of the binary, if it is not used in place
   BlobStore blobs_;
   ConstantPool constants_;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "graph/rewrite.h"
 #include "ops/op.h"
 
@@ -24,8 +26,11 @@ void mark_precise(Graph& graph) {
     if (node == nullptr || seen[static_cast<std::size_t>(tensor)]) continue;
     seen[static_cast<std::size_t>(tensor)] = true;
     if (node->type == internal_op::kLinear) {
-      graph.nodes[static_cast<std::size_t>(node - graph.nodes.data())]
-          .attributes.ints["precise"] = {1};
+      auto& marks = graph.nodes[static_cast<std::size_t>(node - graph.nodes.data())]
+                        .attributes.ints["precise"];
+      marks.resize(node->outputs.size());
+      const auto layer = std::find(node->outputs.begin(), node->outputs.end(), tensor);
+      marks[static_cast<std::size_t>(layer - node->outputs.begin())] = 1;
     } else {
       tensors.insert(tensors.end(), node->inputs.begin(), node->inputs.end());
     }

@@ -26,14 +26,18 @@ bool is_view(const Node& node, const MemoryPlan& plan) {
 }  // namespace
 
 Program::Program(std::shared_ptr<const Graph> graph, std::shared_ptr<Engine> engine,
-                 MemoryPlan plan)
-    : graph_(std::move(graph)), engine_(std::move(engine)), plan_(std::move(plan)) {}
+                 Activations activations, MemoryPlan plan)
+    : graph_(std::move(graph)),
+      engine_(std::move(engine)),
+      activations_(activations),
+      plan_(std::move(plan)) {}
 
 Result<std::unique_ptr<Program>> Program::create(std::shared_ptr<const Graph> graph,
-                                                 std::shared_ptr<Engine> engine) {
+                                                 std::shared_ptr<Engine> engine,
+                                                 Activations activations) {
   QHX_ASSIGN_OR_RETURN(MemoryPlan plan, plan_memory(*graph));
   std::unique_ptr<Program> program(
-      new Program(std::move(graph), std::move(engine), std::move(plan)));
+      new Program(std::move(graph), std::move(engine), activations, std::move(plan)));
   for (const Node& node : program->graph_->nodes) {
     if (is_view(node, program->plan_)) continue;
     const OpDefinition& op = *find_op(node.type);
@@ -122,7 +126,7 @@ Status Program::execute(std::span<const void* const> inputs, std::span<void* con
                 .scratch = scratch_.data(),
                 .scratch_stride = scratch_stride_,
                 .shared = shared_.data(),
-                .activations = engine_->activations,
+                .activations = activations_,
                 .failure = failure};
   using Clock = std::chrono::steady_clock;
   for (const Step& step : steps_) {

@@ -38,7 +38,8 @@ class Program {
  public:
   // `graph` is executable (verify_executable).
   static Result<std::unique_ptr<Program>> create(std::shared_ptr<const Graph> graph,
-                                                 std::shared_ptr<Engine> engine);
+                                                 std::shared_ptr<Engine> engine,
+                                                 Activations activations);
 
   // Buffers of the graph's inputs and outputs, in its order, each of the tensor's size and aligned
   // for its element type. The first call checks the weights (kCorrupt) and allocates the arena;
@@ -54,13 +55,15 @@ class Program {
     const Node* node;
     RunFunction run;
   };
-  Program(std::shared_ptr<const Graph> graph, std::shared_ptr<Engine> engine, MemoryPlan plan);
+  Program(std::shared_ptr<const Graph> graph, std::shared_ptr<Engine> engine,
+          Activations activations, MemoryPlan plan);
   Status check_weights();
   void allocate();
   void bind(std::span<const void* const> inputs, std::span<void* const> outputs);
 
   std::shared_ptr<const Graph> graph_;
   std::shared_ptr<Engine> engine_;
+  Activations activations_;
   MemoryPlan plan_;
   std::vector<Step> steps_;
   std::size_t scratch_stride_ = 0;

@@ -196,13 +196,35 @@ static void integer_tile(const LinearArgs& args, const IntegerRows& x, std::size
   }
 }
 
+// Bytes that will be wanted next, brought to L2 a little with each row tile: to wait for memory all
+// at once would take a tenth of the time.
+class Ahead {
+ public:
+  Ahead(const std::uint8_t* begin, std::size_t bytes, std::size_t rows)
+      : at_(begin), end_(begin + bytes), row_bytes_(rows == 0 ? 0 : bytes / rows + 1) {}
+  void fetch(std::size_t rows) {
+    const std::uint8_t* const stop =
+        at_ + least(rows * row_bytes_ + 63, static_cast<std::size_t>(end_ - at_));
+    for (; at_ < stop; at_ += 64) __builtin_prefetch(at_, 0, 2);
+    at_ = at_ < end_ ? at_ : end_;
+  }
+
+ private:
+  const std::uint8_t* at_;
+  const std::uint8_t* end_;
+  std::size_t row_bytes_;
+};
+
 // All rows of the slice from `row` on in tiles of R: a row tile's activations stay in L1.
 template <int L, int R, class Weights>
 static void integer_rows(const LinearArgs& args, const IntegerRows& x, const Slice& slice,
-                         std::size_t panel, std::size_t row, const Weights& weights) {
+                         std::size_t panel, std::size_t row, const Weights& weights, Ahead ahead) {
   if constexpr (R > 0) {
-    for (; row + R <= slice.row_end; row += R) integer_tile<L, R>(args, x, row, panel, weights);
-    if (row < slice.row_end) integer_rows<L, R - 1>(args, x, slice, panel, row, weights);
+    for (; row + R <= slice.row_end; row += R) {
+      ahead.fetch(R);
+      integer_tile<L, R>(args, x, row, panel, weights);
+    }
+    if (row < slice.row_end) integer_rows<L, R - 1>(args, x, slice, panel, row, weights, ahead);
   }
 }
 
@@ -211,7 +233,8 @@ static void integer_few_rows(const LinearArgs& args, const IntegerRows& x, const
                              std::size_t panel) {
   for (; panel + P <= slice.panel_end; panel += P) {
     integer_rows<L, kMaxStreamedRows>(args, x, slice, panel, slice.row_begin,
-                                      StreamedPanels<T, G, P>(*args.weights, panel));
+                                      StreamedPanels<T, G, P>(*args.weights, panel),
+                                      Ahead(nullptr, 0, 0));
   }
   if constexpr (P > 1) integer_few_rows<T, G, L, P / 2>(args, x, slice, panel);
 }
@@ -220,9 +243,14 @@ template <WeightType T, bool G, int L, std::size_t P>
 static void integer_many_rows(const LinearArgs& args, const IntegerRows& x, const Slice& slice,
                               std::size_t panel, void* scratch) {
   constexpr int kRows = L == 1 ? kIntegerRows1 : kIntegerRows2;
+  const std::size_t panel_bytes = Panel<T>::bytes(args.weights->k);
+  const auto* const panels = static_cast<const std::uint8_t*>(args.weights->panels);
   for (; panel + P <= slice.panel_end; panel += P) {
+    const std::size_t next = panel + P, count = least(P, slice.panel_end - next);
+    const Ahead ahead(panels + next * panel_bytes, count * panel_bytes,
+                      slice.row_end - slice.row_begin);
     integer_rows<L, kRows>(args, x, slice, panel, slice.row_begin,
-                           prepare<T, G, P>(*args.weights, panel, scratch));
+                           prepare<T, G, P>(*args.weights, panel, scratch), ahead);
   }
   if constexpr (P > 1) integer_many_rows<T, G, L, P / 2>(args, x, slice, panel, scratch);
 }

@@ -164,7 +164,8 @@ void run_block(const Run& run, const AttentionPlan& plan, std::size_t kv_head, s
       .heads = s.heads,
       .tokens = last - first,
       .head_dim = s.head_dim,
-      .scale = plan.scale};
+      .scale = plan.scale,
+      .narrow = run.activations == Activations::kInt8 && s.tokens > kExactRows};
   const auto rows = [&](std::size_t input, KvType type, std::size_t head_stride) {
     return advance(run.in<std::byte>(plan.inputs[input]), kv_head * head_stride, type);
   };

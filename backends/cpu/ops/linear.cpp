@@ -6,7 +6,8 @@
 // optional), residual
 //             (optional); outputs: one for each layer. Attribute activations: list of Activation
 //             values. y = activation(x W + bias) + residual, over all elements of x by its last
-//             dimension. Attribute precise, 1: the result reaches a softmax.
+//             dimension. Attribute precise, for each layer or for all: 1: the result reaches a
+//             softmax.
 #include <algorithm>
 
 #include "kernels/quantized_rows.h"
@@ -149,6 +150,7 @@ struct Layer {
   PackedWeights weights;
   int weight, bias, residual, y;
   Activation activation;
+  bool precise;
 };
 struct Item {
   std::size_t layer;
@@ -159,7 +161,6 @@ struct LinearPlan {
   std::size_t rows, k;
   std::vector<Layer> layers;
   std::vector<Item> items;
-  bool precise = false;
 };
 
 // Rows up to which a product is bound by reading the weights.
@@ -181,7 +182,9 @@ void split(LinearPlan& plan, std::size_t threads) {
     // hold up the rest.
     panel_step = std::clamp<std::size_t>(total_panels(plan) / (3 * threads), 4, 32);
   } else if (total_panels(plan) < 3 * threads * kBlockPanels) {
-    row_blocks = std::max<std::size_t>(1, plan.rows / kLeastBlockRows);
+    // Each of them brings the panels to its own form again: no more than keep the threads busy.
+    const std::size_t wanted = (3 * threads * kBlockPanels - 1) / total_panels(plan) + 1;
+    row_blocks = std::clamp<std::size_t>(plan.rows / kLeastBlockRows, 1, wanted);
   }
   for (std::size_t i = 0; i < plan.layers.size(); ++i) {
     const std::size_t panels = panel_count(plan.layers[i].weights.n);
@@ -203,7 +206,7 @@ LinearPlan make_plan(const Graph& graph, const Node& node, std::size_t threads) 
   const Tensor& x = graph.tensors[static_cast<std::size_t>(plan.x)];
   plan.k = x.dims.back();
   plan.rows = x.elements() / plan.k;
-  plan.precise = node.attributes.integer("precise", 0) != 0;
+  const auto* const precise = node.attributes.list("precise");
   const auto& activations = *node.attributes.list("activations");
   for (std::size_t i = 0; i < node.outputs.size(); ++i) {
     const std::size_t at = 1 + i * kInputsPerLayer;
@@ -214,7 +217,9 @@ LinearPlan make_plan(const Graph& graph, const Node& node, std::size_t threads) 
         .bias = node.inputs[at + 1],
         .residual = node.inputs[at + 2],
         .y = node.outputs[i],
-        .activation = static_cast<Activation>(activations[i])};
+        .activation = static_cast<Activation>(activations[i]),
+        .precise = precise != nullptr && !precise->empty() &&
+                   (*precise)[std::min(i, precise->size() - 1)] != 0};
     plan.layers.push_back(layer);
   }
   split(plan, threads);
@@ -223,27 +228,33 @@ LinearPlan make_plan(const Graph& graph, const Node& node, std::size_t threads) 
 
 bool multiplies_integers(const Run& run, const Layer& layer, std::size_t rows) {
   if (!has_integer_form(layer.weights.type, layer.weights.group)) return false;
+  if (run.activations == Activations::kF32) return false;
   if (run.activations != Activations::kAuto) return true;
   return rows <= (layer.weights.type == WeightType::kI8 ? run.kernels.integer_rows_i8
                                                         : run.kernels.integer_rows_i4);
 }
 
-// Levels of the quantized activations, or 0: floats.
-int activation_levels(const Run& run, const LinearPlan& plan) {
-  const bool any = std::any_of(plan.layers.begin(), plan.layers.end(), [&](const Layer& layer) {
-    return multiplies_integers(run, layer, plan.rows);
-  });
-  if (!any) return 0;
+// Levels of the quantized activations that a layer multiplies by.
+int levels_of(const Run& run, const LinearPlan& plan, const Layer& layer) {
+  const bool few = plan.rows <= kExactRows;
   switch (run.activations) {
-    case Activations::kF32:
-      return 0;
-    case Activations::kInt16:
-    case Activations::kAuto:
-      return 2;
+    case Activations::kMixed:
+      return few || layer.precise ? 2 : 1;
     case Activations::kInt8:
-      return plan.precise || plan.rows <= kStreamingRows ? 2 : 1;
+      return few ? 2 : 1;
+    default:
+      return 2;
   }
-  return 0;
+}
+
+// What the input is quantized to for all layers, or 0: none of them multiplies integers.
+int input_levels(const Run& run, const LinearPlan& plan) {
+  int levels = 0;
+  for (const Layer& layer : plan.layers) {
+    if (multiplies_integers(run, layer, plan.rows))
+      levels = std::max(levels, levels_of(run, plan, layer));
+  }
+  return levels;
 }
 
 IntegerRows quantize(const Run& run, const LinearPlan& plan, int levels) {
@@ -282,7 +293,7 @@ void run_item(const Run& run, const LinearPlan& plan, const Item& item, std::uin
     args.residual_stride = weights.n;
   }
   if (integers != nullptr && multiplies_integers(run, layer, plan.rows)) {
-    run.kernels.linear_integer(args, *integers, integers->levels, item.slice, scratch);
+    run.kernels.linear_integer(args, *integers, levels_of(run, plan, layer), item.slice, scratch);
   } else {
     run.kernels.linear(args, item.slice, scratch);
   }
@@ -296,7 +307,7 @@ RunFunction prepare_linear(const Graph& graph, const Node& node, int threads) {
         graph.tensors[static_cast<std::size_t>(layer.weight)].packed->scales_offset());
   }
   return [plan = std::move(plan), offsets = std::move(scales_offsets)](const Run& run) {
-    const int levels = activation_levels(run, plan);
+    const int levels = input_levels(run, plan);
     const IntegerRows integers = levels == 0 ? IntegerRows{} : quantize(run, plan, levels);
     parallel(run, plan.items.size(), [&](std::size_t i, std::byte* scratch) {
       run_item(run, plan, plan.items[i], offsets[plan.items[i].layer],

@@ -147,4 +147,18 @@ std::uint64_t product(const Dims& dims, std::size_t begin, std::size_t end) {
   return count;
 }
 
+Result<Activations> parse_activations(std::string_view text, std::string_view what) {
+  constexpr std::pair<std::string_view, Activations> kForms[] = {{"auto", Activations::kAuto},
+                                                                 {"f32", Activations::kF32},
+                                                                 {"int16", Activations::kInt16},
+                                                                 {"mixed", Activations::kMixed},
+                                                                 {"int8", Activations::kInt8}};
+  for (const auto& [name, form] : kForms) {
+    if (text == name) return form;
+  }
+  return invalid_argument(std::string(what) +
+                          ": expected auto, f32, int16, mixed or int8, found '" +
+                          std::string(text) + "'");
+}
+
 }  // namespace qhx::cpu

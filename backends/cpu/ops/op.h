@@ -38,9 +38,16 @@ struct OpView {
   std::vector<const Tensor*> outputs;
 };
 
+// Calls of few rows are bound by reading the weights or check guesses of decode steps: they compute
+// as decode does.
+inline constexpr std::size_t kExactRows = 16;
+
 // What linears with integer weights multiply by: floats, or the activations quantized in groups, to
 // 8 bits or to two pieces of them (kernel_table.h). kAuto: by the number of rows and the target.
-enum class Activations : std::uint8_t { kAuto, kF32, kInt16, kInt8 };
+// Few rows take 16 bits with all of the integers. kMixed: 16 bits also for what reaches a softmax.
+// kInt8: what attention multiplies may be rounded to bf16, too.
+enum class Activations : std::uint8_t { kAuto, kF32, kInt16, kMixed, kInt8 };
+Result<Activations> parse_activations(std::string_view text, std::string_view what);
 
 // One execution of a graph: where its tensors are, by index.
 struct Run {
