@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
   qhx::tools::add_forge_command(program, exit_code);
   qhx::tools::add_inspect_command(program, exit_code);
   qhx::tools::add_verify_command(program, exit_code);
+  qhx::tools::add_tune_command(program, exit_code);
   qhx::tools::add_bench_command(program, exit_code);
   qhx::tools::add_forge_worker_command(program, exit_code);
   try {

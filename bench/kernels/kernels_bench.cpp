@@ -191,7 +191,7 @@ void bench_matmul(State& state, const KernelTable* kernels, bool transposed) {
 }
 
 // One vision head: 1024 patches see each other; rows are those of [1024, 3 * 1024].
-void bench_attention_vision(State& state, const KernelTable* kernels, bool narrow) {
+void bench_attention_vision(State& state, const KernelTable* kernels, Rounding rounding) {
   const std::size_t tokens = 1024, d = 64, stride = 3072;
   const std::vector<float> qkv = floats(tokens * stride);
   std::vector<float> out(tokens * 1024);
@@ -203,7 +203,7 @@ void bench_attention_vision(State& state, const KernelTable* kernels, bool narro
                      .tokens = tokens,
                      .head_dim = d,
                      .scale = 0.125f,
-                     .narrow = narrow};
+                     .rounding = rounding};
   args.kv[1] = {KvType::kF32, qkv.data() + 1024, stride, qkv.data() + 2048, stride, tokens};
   const CpuClock clock;
   for (auto _ : state) {
@@ -252,11 +252,11 @@ struct DecoderAttention {
 
 // One key/value head of a causal prefill of 320 tokens into an empty cache of 1024. Counts the
 // visible half.
-void bench_attention_prefill(State& state, const KernelTable* kernels, bool narrow) {
+void bench_attention_prefill(State& state, const KernelTable* kernels, Rounding rounding) {
   DecoderAttention a(1024, 0, 320);
   a.cache = AlignedBuffer(2 * 2 * 1024 * 128);
   a.args.kv[0].k = a.args.kv[0].v = a.cache.data();
-  a.args.narrow = narrow;
+  a.args.rounding = rounding;
   AlignedBuffer scratch(kernels->attention_scratch_bytes(128));
   const CpuClock clock;
   for (auto _ : state) {
@@ -397,10 +397,12 @@ void register_target(const KernelTable* table) {
     add(("quantize_prefill_6144" + x).c_str(), bench_quantize, 320, 6144, levels);
     add(("quantize_decode_2048" + x).c_str(), bench_quantize, 1, 2048, levels);
   }
-  add("attention_vision", bench_attention_vision, false);
-  add("attention_vision_narrow", bench_attention_vision, true);
-  add("attention_prefill", bench_attention_prefill, false);
-  add("attention_prefill_narrow", bench_attention_prefill, true);
+  add("attention_vision", bench_attention_vision, Rounding::kNone);
+  add("attention_vision_values_bf16", bench_attention_vision, Rounding::kValues);
+  add("attention_vision_bf16", bench_attention_vision, Rounding::kAll);
+  add("attention_prefill", bench_attention_prefill, Rounding::kNone);
+  add("attention_prefill_values_bf16", bench_attention_prefill, Rounding::kValues);
+  add("attention_prefill_bf16", bench_attention_prefill, Rounding::kAll);
   add("attention_decode_1024", bench_attention_decode, KvType::kF16);
   add("attention_decode_1024_int8", bench_attention_decode, KvType::kI8);
   add("attention_decode_20_of_1024", bench_attention_empty);

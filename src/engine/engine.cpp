@@ -27,8 +27,16 @@ std::optional<text::ChatFormat> chatml(const text::Tokenizer& tokenizer) {
 
 Result<std::shared_ptr<Engine>> Engine::load(const qhexrt::EngineOptions& options) {
   const Stopwatch watch;
+  QHX_ASSIGN_OR_RETURN(manifest::Manifest manifest, manifest::load_manifest(options.manifest));
+  QHX_ASSIGN_OR_RETURN(std::shared_ptr<Engine> engine, load(options, std::move(manifest)));
+  engine->load_ms_ = watch.ms();
+  return engine;
+}
+
+Result<std::shared_ptr<Engine>> Engine::load(const qhexrt::EngineOptions& options,
+                                             manifest::Manifest manifest) {
+  const Stopwatch watch;
   const fs::path path(options.manifest);
-  QHX_ASSIGN_OR_RETURN(manifest::Manifest manifest, manifest::load_manifest(path));
   fs::path folder = options.folder.empty() ? path.parent_path() : fs::path(options.folder);
   if (folder.empty()) folder = ".";
   std::shared_ptr<Engine> engine(new Engine(std::move(manifest), std::move(folder)));

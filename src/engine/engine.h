@@ -26,6 +26,9 @@ class Engine {
   // Opens the libraries and the bundle. The vision graph is loaded with the first picture, the
   // others now.
   static Result<std::shared_ptr<Engine>> load(const qhexrt::EngineOptions& options);
+  // The same with what options.manifest says already read, or changed since.
+  static Result<std::shared_ptr<Engine>> load(const qhexrt::EngineOptions& options,
+                                              manifest::Manifest manifest);
   // The same with graphs from elsewhere. `graphs` are asked for each role when it is needed.
   static Result<std::shared_ptr<Engine>> assemble(manifest::Manifest manifest,
                                                   std::filesystem::path folder,

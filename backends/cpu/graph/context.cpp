@@ -1,10 +1,12 @@
 #include "graph/context.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "graph/binary_reader.h"
 #include "graph/rewrite.h"
 #include "graph/verify.h"
+#include "kernels/quantized_rows.h"
 
 namespace qhx::cpu {
 
@@ -123,6 +125,13 @@ Status ClientGraph::finalize() {
 
 namespace {
 
+// Whether a graph has weights that are multiplied as integers.
+bool has_integers(const Graph& graph) {
+  return std::any_of(graph.tensors.begin(), graph.tensors.end(), [](const Tensor& tensor) {
+    return tensor.packed && has_integer_form(tensor.packed->type, tensor.packed->group);
+  });
+}
+
 Activations resolve(const Engine& engine, Activations wanted) {
   if (engine.activations != Activations::kAuto) return engine.activations;
   // Whoever found 8 bits to be enough had 8 of them.
@@ -141,6 +150,7 @@ Result<std::shared_ptr<Context>> Context::from_binary(std::shared_ptr<Engine> en
                                                       bool in_place) {
   auto context = std::make_shared<Context>(std::move(engine), activations);
   context->from_binary_ = true;
+  const Activations engine_form = context->engine_->activations;
   const bool aligned =
       reinterpret_cast<std::uintptr_t>(bytes.data()) % AlignedBuffer::kAlignment == 0;
   if (!in_place || !aligned) {
@@ -150,8 +160,9 @@ Result<std::shared_ptr<Context>> Context::from_binary(std::shared_ptr<Engine> en
   }
   QHX_ASSIGN_OR_RETURN(const BinaryContents contents, read_binary(bytes));
   for (const auto& graph : contents.graphs) {
-    QHX_ASSIGN_OR_RETURN(auto program,
-                         Program::create(graph, context->engine_, context->activations_));
+    // Where there are none, what was said of them says nothing of attention either.
+    const Activations form = has_integers(*graph) ? context->activations_ : engine_form;
+    QHX_ASSIGN_OR_RETURN(auto program, Program::create(graph, context->engine_, form));
     context->graphs_.push_back(std::make_shared<ClientGraph>(graph, std::move(program)));
   }
   return context;

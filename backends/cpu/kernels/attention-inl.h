@@ -12,7 +12,7 @@
 
 namespace qhx::cpu::QHX_TARGET {
 
-template <class Product>
+template <class Scores, class Values>
 static void attend_columns(const AttentionArgs& args, const QueryBlock& block,
                            const LiveColumns& columns, const AttentionScratch& a) {
   const std::size_t rows = block.rows();
@@ -20,7 +20,7 @@ static void attend_columns(const AttentionArgs& args, const QueryBlock& block,
   if (direct) {
     products_direct<kDirectRows>(false, rows, args.head_dim, columns, a);
   } else {
-    scores_packed<Product>(args.head_dim, rows, columns, a);
+    scores_packed<Scores>(args.head_dim, rows, columns, a);
   }
   for (std::size_t t = 0; t < block.tokens; ++t) {
     if (args.mask != nullptr) gather_mask(args, block.token + t, columns, a.mask);
@@ -31,12 +31,12 @@ static void attend_columns(const AttentionArgs& args, const QueryBlock& block,
   if (direct) {
     products_direct<kDirectRows>(true, rows, args.head_dim, columns, a);
   } else {
-    for (std::size_t r = 0; r < rows; ++r) pair_row<Product>(a.s + r * kAStride, columns.count);
-    values_packed<Product>(args.head_dim, rows, columns, a);
+    for (std::size_t r = 0; r < rows; ++r) pair_row<Values>(a.s + r * kAStride, columns.count);
+    values_packed<Values>(args.head_dim, rows, columns, a);
   }
 }
 
-template <class Product>
+template <class Scores>
 static void begin_rows(const AttentionArgs& args, const QueryBlock& block,
                        const AttentionScratch& a) {
   for (std::size_t h = 0; h < block.heads; ++h) {
@@ -49,7 +49,7 @@ static void begin_rows(const AttentionArgs& args, const QueryBlock& block,
         float* const to = a.q + (d / kBlockK * kQueryRows + row) * kAStride;
         const std::size_t count = least(kBlockK, args.head_dim - d);
         copy_floats(FloatType::kF32, q, d, to, count);
-        if (block.rows() > kDirectRows) pair_row<Product>(to, count);
+        if (block.rows() > kDirectRows) pair_row<Scores>(to, count);
       }
       for (std::size_t d = 0; d < a.o_stride; ++d) a.o[row * a.o_stride + d] = 0.0f;
       a.maximum[row] = kMinusInfinity;
@@ -90,16 +90,16 @@ static std::size_t find_blind(const QueryBlock& block, const AttentionScratch& a
   return count;
 }
 
-template <class Product>
+template <class Scores, class Values>
 static void attend_block(const AttentionArgs& args, const QueryBlock& block,
                          const AttentionScratch& a) {
-  begin_rows<Product>(args, block, a);
+  begin_rows<Scores>(args, block, a);
   LiveColumns columns;
   for (const KvSegment& segment : args.kv) {
     columns.segment = &segment;
     for (std::size_t begin = 0; begin < segment.length; begin += kKeyColumns) {
       find_live(args, block, begin, least(kKeyColumns, segment.length - begin), a.mask, columns);
-      if (columns.count != 0) attend_columns<Product>(args, block, columns, a);
+      if (columns.count != 0) attend_columns<Scores, Values>(args, block, columns, a);
     }
     columns.mask_column += segment.length;
   }
@@ -109,17 +109,17 @@ static void attend_block(const AttentionArgs& args, const QueryBlock& block,
   std::uint16_t blind[kQueryRows];
   const std::size_t blind_count = find_blind(block, a, blind);
   for (std::size_t i = 0; i < blind_count; ++i) {
-    attend_block<Product>(args,
-                          {.head = block.head,
-                           .heads = block.heads,
-                           .token = block.token + blind[i],
-                           .tokens = 1,
-                           .sees_nothing = true},
-                          a);
+    attend_block<Scores, Values>(args,
+                                 {.head = block.head,
+                                  .heads = block.heads,
+                                  .token = block.token + blind[i],
+                                  .tokens = 1,
+                                  .sees_nothing = true},
+                                 a);
   }
 }
 
-template <class Product>
+template <class Scores, class Values>
 static void attention_of(const AttentionArgs& args, void* scratch) {
   const AttentionScratch a = carve(static_cast<float*>(scratch), args.head_dim);
   // Under a mask, fewer rows at a time: more columns are then hidden from all of them and skipped.
@@ -132,14 +132,20 @@ static void attention_of(const AttentionArgs& args, void* scratch) {
     block.heads = least(heads_at_once, args.heads - block.head);
     for (block.token = 0; block.token < args.tokens; block.token += tokens_at_once) {
       block.tokens = least(tokens_at_once, args.tokens - block.token);
-      attend_block<Product>(args, block, a);
+      attend_block<Scores, Values>(args, block, a);
     }
   }
 }
 
 static void attention(const AttentionArgs& args, void* scratch) {
-  if (args.narrow) return attention_of<Narrow>(args, scratch);
-  attention_of<Floats>(args, scratch);
+  switch (args.rounding) {
+    case Rounding::kNone:
+      return attention_of<Floats, Floats>(args, scratch);
+    case Rounding::kValues:
+      return attention_of<Floats, Narrow>(args, scratch);
+    case Rounding::kAll:
+      return attention_of<Narrow, Narrow>(args, scratch);
+  }
 }
 
 }  // namespace qhx::cpu::QHX_TARGET

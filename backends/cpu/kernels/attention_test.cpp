@@ -52,18 +52,18 @@ struct ByteRows {
 class AttentionTest : public KernelTest {
  protected:
   void check(const Problem& p) {
-    check(p, false);
-    check(p, true);
+    for (const Rounding rounding : {Rounding::kNone, Rounding::kValues, Rounding::kAll})
+      check(p, rounding);
   }
 
  private:
   // Runs p on the target and compares with double precision. Keys and values that no token may see
   // are NaN, unless one sees nothing at all: it looks at everything.
-  void check(const Problem& p, bool narrow) {
+  void check(const Problem& p, Rounding rounding) {
     SCOPED_TRACE(::testing::Message()
                  << "heads " << p.heads << " tokens " << p.tokens << " D " << p.head_dim << " past "
                  << p.past << " new " << p.fresh << " mask " << static_cast<int>(p.mask_kind)
-                 << " narrow " << narrow);
+                 << " rounding " << static_cast<int>(rounding));
     const std::size_t d = p.head_dim, w = p.columns(), q_stride = p.heads * d + 3;
     const std::size_t kv_stride = d + 2, mask_stride = w + 1;
     const std::vector<float> q = random_floats(p.tokens * q_stride + 1, 1, -2.0f, 2.0f);
@@ -112,7 +112,7 @@ class AttentionTest : public KernelTest {
                        .tokens = p.tokens,
                        .head_dim = d,
                        .scale = 0.37f,
-                       .narrow = narrow};
+                       .rounding = rounding};
     args.kv[0] = {KvType::kF16, k16.data(), kv_stride, v16.data(), kv_stride, p.past};
     if (bytes) {
       args.kv[0] = {KvType::kI8, k8.values.data(), kv_stride,        v8.values.data(),
@@ -134,8 +134,10 @@ class AttentionTest : public KernelTest {
     const double exact = 2e-6 + (bytes ? 3 : 2) * 0x1p-24 * 0.37 * static_cast<double>(d);
     // Rounded to bf16, factors are off by 2^-9 of themselves, each in its own direction: the sums
     // by some times the root of their lengths.
-    const double rounded = 0x1p-9 * (4 + 5 * 0.37 * std::sqrt(static_cast<double>(d)));
-    const double usual = exact + (narrow ? rounded : 0);
+    const double of_values = rounding == Rounding::kNone ? 0 : 4 * 0x1p-9;
+    const double of_scores =
+        rounding == Rounding::kAll ? 5 * 0.37 * std::sqrt(static_cast<double>(d)) * 0x1p-9 : 0;
+    const double usual = exact + of_values + of_scores;
     for (std::size_t t = 0; t < p.tokens; ++t) {
       // A score beside a mask of 65504 is rounded to 2^-8, either way where it is near the middle.
       const bool blind = p.visible != nullptr && p.sees_nothing(t);

@@ -128,6 +128,11 @@ struct KvSegment {
   const float* v_scales = nullptr;
 };
 
+// What attention over more than a few rows may round to bf16, on targets that are faster with it:
+// nothing; weights and values, which costs 2^-9 of either; queries and keys, too, which costs as
+// much of each score, and of a weight more the larger its score is.
+enum class Rounding : std::uint8_t { kNone, kValues, kAll };
+
 // out = softmax(scale * q K^T + mask) V for the query heads that share one key/value head, and a
 // block of tokens. Query row (h, t) is at q + h * q_head_stride + t * q_stride, its output
 // likewise; it uses mask row t. Columns are those of segment 0 followed by those of segment 1: W of
@@ -148,9 +153,7 @@ struct AttentionArgs {
   const void* mask = nullptr;  // [tokens, W] added to the scores; or none
   std::size_t mask_stride = 0;
   float scale = 1.0f;
-  // For more than a few rows, factors of both products may be rounded to bf16 where the target is
-  // faster with them.
-  bool narrow = false;
+  Rounding rounding = Rounding::kNone;
 };
 
 // ---- Rows ----

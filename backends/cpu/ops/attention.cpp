@@ -148,6 +148,12 @@ KvType kv_type(DType type) {
   return type == DType::kI8 ? KvType::kI8 : type == DType::kF16 ? KvType::kF16 : KvType::kF32;
 }
 
+Rounding rounding_of(const Run& run, std::uint64_t tokens) {
+  if (tokens <= kExactRows) return Rounding::kNone;
+  if (run.activations == Activations::kInt8) return Rounding::kAll;
+  return run.activations == Activations::kMixed ? Rounding::kValues : Rounding::kNone;
+}
+
 void run_block(const Run& run, const AttentionPlan& plan, std::size_t kv_head, std::size_t block,
                std::byte* scratch) {
   const Sizes& s = plan.sizes;
@@ -165,7 +171,7 @@ void run_block(const Run& run, const AttentionPlan& plan, std::size_t kv_head, s
       .tokens = last - first,
       .head_dim = s.head_dim,
       .scale = plan.scale,
-      .narrow = run.activations == Activations::kInt8 && s.tokens > kExactRows};
+      .rounding = rounding_of(run, s.tokens)};
   const auto rows = [&](std::size_t input, KvType type, std::size_t head_stride) {
     return advance(run.in<std::byte>(plan.inputs[input]), kv_head * head_stride, type);
   };

@@ -44,8 +44,8 @@ inline constexpr std::size_t kExactRows = 16;
 
 // What linears with integer weights multiply by: floats, or the activations quantized in groups, to
 // 8 bits or to two pieces of them (kernel_table.h). kAuto: by the number of rows and the target.
-// Few rows take 16 bits with all of the integers. kMixed: 16 bits also for what reaches a softmax.
-// kInt8: what attention multiplies may be rounded to bf16, too.
+// Of 8 bits in calls of more than kExactRows: with kInt8 all, and attention rounds both of its
+// products (kernel_table.h); with kMixed what reaches no softmax, and attention rounds the second.
 enum class Activations : std::uint8_t { kAuto, kF32, kInt16, kMixed, kInt8 };
 Result<Activations> parse_activations(std::string_view text, std::string_view what);
 
