@@ -98,7 +98,7 @@ void describe_contexts(V& v, const char* key, std::map<std::string, std::string>
     entry.integer("bytes", record.bytes, kAnyU64);
     entry.sha256("sha256", record.sha256);
     if (contradicts(before, record)) entry.fail("differs from what another role says of the file");
-    entry.choice("activations", record.activations, {"int8", "mixed", "int16"});
+    entry.choice("activations", record.activations, {"int8", "mixed", "wide", "int16"});
   });
 }
 

@@ -286,7 +286,7 @@ bool has_rough_graphs(const manifest::Artifacts& artifacts) {
     const auto& [role, file] = entry;
     const auto record = artifacts.files.find(file);
     return role != "vision" && record != artifacts.files.end() &&
-           (record->second.activations == "int8" || record->second.activations == "mixed");
+           !record->second.activations.empty() && record->second.activations != "int16";
   });
 }
 

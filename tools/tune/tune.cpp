@@ -25,9 +25,6 @@ using verify::Trace;
 
 constexpr const char* kVariable = "QHX_CPU_ACTIVATIONS";
 constexpr const char *kVision = "vision", *kText = "llm";
-// From the most bits on: where one form is too rough, so are those after it.
-constexpr const char* kForms[] = {"mixed", "int8"};
-
 // By role: the form of its context's activations.
 using Forms = std::map<std::string, std::string>;
 
@@ -49,8 +46,8 @@ class Bench {
       QHX_ASSIGN_OR_RETURN(const double one, verify::engine_work(*engine, sample, 1, false));
       work += one;
     }
-    // What is compared with, and as a rule each form once.
-    if (options_.progress) meter_.emplace(work * (1 + std::size(kForms)));
+    // What is compared with, and as a rule two forms.
+    if (options_.progress) meter_.emplace(3 * work);
     return {};
   }
 
@@ -143,45 +140,57 @@ Attempt judge(const std::string& role, const std::string& form, const Deficits& 
   return attempt;
 }
 
-bool takes_integers(const Bundle& bundle, const std::vector<Trace>& expected,
-                    const std::vector<Trace>& found, Report& report) {
-  if (!same(expected, found)) return true;
-  report.why_not = bundle.manifest_path.filename().string() +
-                   ": int8 activations change nothing here: its weights are not integers, or this "
-                   "machine does not multiply whole bytes (VNNI, dotprod)";
-  return false;
-}
-
 // The form of fewest bits that keeps the cosine of all stages; pictures first, since texts follow
 // on them.
-Status choose(Bench& bench, const Bundle& bundle, Report& report) {
-  QHX_ASSIGN_OR_RETURN(const std::vector<Trace> expected, bench.run({}));
-  Forms chosen;
-  std::map<Forms, std::vector<Trace>> runs;
-  const auto run = [&](const Forms& forms) -> Status {
-    if (runs.contains(forms)) return {};
-    QHX_ASSIGN_OR_RETURN(runs[forms], bench.run(forms));
-    return {};
-  };
-  for (const char* const role : {kVision, kText}) {
-    if (!bundle.manifest.artifacts.contexts.contains(role)) continue;
-    for (const char* const form : kForms) {
-      Forms forms = chosen;
-      forms[role] = form;
-      // As a rule the text decoder takes the same form: one run tells of both.
-      if (std::string_view(role) == kVision) forms[kText] = form;
-      QHX_RETURN_IF_ERROR(run(forms));
-      if (!takes_integers(bundle, expected, runs[forms], report)) return {};
-      report.attempts.push_back(
-          judge(role, form, deficits_of(expected, runs[forms], std::string_view(role) == kVision)));
-      if (!report.attempts.back().ok()) break;
-      chosen[role] = form;
+class Search {
+ public:
+  Search(Bench& bench, const Bundle& bundle, Report& report)
+      : bench_(bench), bundle_(bundle), report_(report) {}
+
+  Status run() {
+    QHX_ASSIGN_OR_RETURN(expected_, bench_.run({}));
+    for (const char* const role : {kVision, kText}) {
+      if (!bundle_.manifest.artifacts.contexts.contains(role)) continue;
+      // The one in the middle tells on which side to look further.
+      QHX_ASSIGN_OR_RETURN(const bool mixed, keeps(role, "mixed"));
+      if (!report_.why_not.empty()) return {};
+      const char* const next = mixed ? "int8" : "wide";
+      QHX_ASSIGN_OR_RETURN(const bool further, keeps(role, next));
+      if (mixed) chosen_[role] = "mixed";
+      if (further) chosen_[role] = next;
+      const auto form = chosen_.find(role);
+      report_.choices.push_back({role, form == chosen_.end() ? "" : form->second});
     }
-    const auto form = chosen.find(role);
-    report.choices.push_back({role, form == chosen.end() ? "" : form->second});
+    return {};
   }
-  return {};
-}
+
+ private:
+  Result<bool> keeps(const std::string& role, const std::string& form) {
+    Forms forms = chosen_;
+    forms[role] = form;
+    // As a rule the text decoder takes the same form: one run tells of both.
+    if (role == kVision) forms[kText] = form;
+    if (!runs_.contains(forms)) {
+      QHX_ASSIGN_OR_RETURN(runs_[forms], bench_.run(forms));
+    }
+    const std::vector<Trace>& found = runs_[forms];
+    if (same(expected_, found)) {
+      report_.why_not = bundle_.manifest_path.filename().string() +
+                        ": int8 activations change nothing here: its weights are not integers, or "
+                        "this machine does not multiply whole bytes (VNNI, dotprod)";
+      return false;
+    }
+    report_.attempts.push_back(judge(role, form, deficits_of(expected_, found, role == kVision)));
+    return report_.attempts.back().ok();
+  }
+
+  Bench& bench_;
+  const Bundle& bundle_;
+  Report& report_;
+  std::vector<Trace> expected_;
+  std::map<Forms, std::vector<Trace>> runs_;
+  Forms chosen_;
+};
 
 // All manifests of the folder that use the contexts chosen for.
 Status write_choices(const Bundle& bundle, Report& report) {
@@ -222,7 +231,7 @@ Result<Report> tune(const Options& options) {
   QHX_RETURN_IF_ERROR(bench.open());
   Report report{.manifest = bundle.manifest_path.filename().string(), .library = bench.library()};
   for (const Input& sample : bench.samples()) ++(sample.picture ? report.pictures : report.texts);
-  QHX_RETURN_IF_ERROR(choose(bench, bundle, report));
+  QHX_RETURN_IF_ERROR(Search(bench, bundle, report).run());
   if (!options.dry_run) QHX_RETURN_IF_ERROR(write_choices(bundle, report));
   return report;
 }

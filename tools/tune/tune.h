@@ -34,7 +34,7 @@ struct Attempt {
 
 struct Choice {
   std::string role;  // "vision", "llm"
-  std::string form;  // "int8", "mixed"; empty: neither keeps the cosine, the library's own is left
+  std::string form;  // "int8", "mixed", "wide"; empty: none keeps the cosine
 };
 
 struct Report {

@@ -135,8 +135,9 @@ bool has_integers(const Graph& graph) {
 Activations resolve(const Engine& engine, Activations wanted) {
   if (engine.activations != Activations::kAuto) return engine.activations;
   // Whoever found 8 bits to be enough had 8 of them.
-  const bool pieces = wanted == Activations::kInt8 || wanted == Activations::kMixed;
-  return pieces && engine.kernels->piece_bits < 8 ? Activations::kAuto : wanted;
+  const bool bytes =
+      wanted == Activations::kInt8 || wanted == Activations::kMixed || wanted == Activations::kWide;
+  return bytes && engine.kernels->piece_bits < 8 ? Activations::kAuto : wanted;
 }
 
 }  // namespace

@@ -150,8 +150,15 @@ KvType kv_type(DType type) {
 
 Rounding rounding_of(const Run& run, std::uint64_t tokens) {
   if (tokens <= kExactRows) return Rounding::kNone;
-  if (run.activations == Activations::kInt8) return Rounding::kAll;
-  return run.activations == Activations::kMixed ? Rounding::kValues : Rounding::kNone;
+  switch (run.activations) {
+    case Activations::kInt8:
+      return Rounding::kAll;
+    case Activations::kMixed:
+    case Activations::kWide:
+      return Rounding::kValues;
+    default:
+      return Rounding::kNone;
+  }
 }
 
 void run_block(const Run& run, const AttentionPlan& plan, std::size_t kv_head, std::size_t block,

@@ -238,6 +238,8 @@ bool multiplies_integers(const Run& run, const Layer& layer, std::size_t rows) {
 int levels_of(const Run& run, const LinearPlan& plan, const Layer& layer) {
   const bool few = plan.rows <= kExactRows;
   switch (run.activations) {
+    case Activations::kWide:
+      return few || layer.precise || layer.weights.n <= layer.weights.k ? 2 : 1;
     case Activations::kMixed:
       return few || layer.precise ? 2 : 1;
     case Activations::kInt8:

@@ -148,16 +148,14 @@ std::uint64_t product(const Dims& dims, std::size_t begin, std::size_t end) {
 }
 
 Result<Activations> parse_activations(std::string_view text, std::string_view what) {
-  constexpr std::pair<std::string_view, Activations> kForms[] = {{"auto", Activations::kAuto},
-                                                                 {"f32", Activations::kF32},
-                                                                 {"int16", Activations::kInt16},
-                                                                 {"mixed", Activations::kMixed},
-                                                                 {"int8", Activations::kInt8}};
+  constexpr std::pair<std::string_view, Activations> kForms[] = {
+      {"auto", Activations::kAuto}, {"f32", Activations::kF32},     {"int16", Activations::kInt16},
+      {"wide", Activations::kWide}, {"mixed", Activations::kMixed}, {"int8", Activations::kInt8}};
   for (const auto& [name, form] : kForms) {
     if (text == name) return form;
   }
   return invalid_argument(std::string(what) +
-                          ": expected auto, f32, int16, mixed or int8, found '" +
+                          ": expected auto, f32, int16, wide, mixed or int8, found '" +
                           std::string(text) + "'");
 }
 

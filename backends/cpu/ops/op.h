@@ -45,8 +45,9 @@ inline constexpr std::size_t kExactRows = 16;
 // What linears with integer weights multiply by: floats, or the activations quantized in groups, to
 // 8 bits or to two pieces of them (kernel_table.h). kAuto: by the number of rows and the target.
 // Of 8 bits in calls of more than kExactRows: with kInt8 all, and attention rounds both of its
-// products (kernel_table.h); with kMixed what reaches no softmax, and attention rounds the second.
-enum class Activations : std::uint8_t { kAuto, kF32, kInt16, kMixed, kInt8 };
+// products (kernel_table.h); with kMixed what reaches no softmax, and attention rounds the second;
+// with kWide, of that, what goes into layers with more outputs than inputs.
+enum class Activations : std::uint8_t { kAuto, kF32, kInt16, kWide, kMixed, kInt8 };
 Result<Activations> parse_activations(std::string_view text, std::string_view what);
 
 // One execution of a graph: where its tensors are, by index.
