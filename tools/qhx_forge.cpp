@@ -14,6 +14,7 @@
 #include "get_qnn.h"
 #include "program.h"
 #include "qnn/installed.h"
+#include "tune/tune.h"
 
 namespace qhx::tools {
 namespace {
@@ -42,7 +43,8 @@ struct Arguments {
   std::uint32_t finalize_timeout = 0;
   int threads = 0;
   bool text_only = false, emulation_twin = false, no_calibrate = false, prove = false,
-       no_dlbc = false, keep_rounded = false, quality = false, no_quality = false, get_qnn = false;
+       no_dlbc = false, keep_rounded = false, quality = false, no_quality = false, no_tune = false,
+       get_qnn = false;
   bool force = false, json = false, quiet = false;
 };
 
@@ -119,7 +121,22 @@ Result<forge::ForgeOptions> make_options(const Arguments& from) {
   return to;
 }
 
-void print_json(const forge::ForgeReport& report, double seconds) {
+// How few bits the activations of what was made need. A bundle is good without: what goes wrong is
+// a warning.
+tune::Report tune_bundle(const forge::ForgeOptions& options, forge::ForgeReport& report,
+                         bool quiet) {
+  auto tuned = tune::tune({.path = report.bundle,
+                           .backend_library = options.qnn_library,
+                           .system_library = options.system_library,
+                           .progress = !quiet,
+                           .threads = options.threads});
+  if (tuned.ok()) return std::move(tuned).value();
+  report.warnings.push_back("the bits that activations need were not measured, they have 16: " +
+                            tuned.status().message());
+  return {};
+}
+
+void print_json(const forge::ForgeReport& report, const tune::Report& tuned, double seconds) {
   nlohmann::ordered_json json;
   json["bundle"] = report.bundle.string();
   json["model"] = report.model;
@@ -130,17 +147,22 @@ void print_json(const forge::ForgeReport& report, double seconds) {
     json["stages"].push_back(forge::describe_stage(stage));
   json["peak_resident_bytes"] = report.peak_resident_bytes;
   if (!report.quality.is_null()) json["quality"] = report.quality;
+  for (const tune::Choice& choice : tuned.choices)
+    json["activations"][choice.role] = choice.form.empty() ? "int16" : choice.form;
   json["warnings"] = report.warnings;
   // File names may be any bytes.
   std::puts(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
-void print_text(const forge::ForgeReport& report, double seconds) {
+void print_text(const forge::ForgeReport& report, const tune::Report& tuned, double seconds) {
   std::printf("%s: %s, %.1f MB, made in %.1f s, peak memory %.0f MB\n", report.bundle.c_str(),
               report.model.c_str(), static_cast<double>(report.bytes) / 1e6, seconds,
               static_cast<double>(report.peak_resident_bytes) / 1e6);
   for (const std::string& manifest : report.manifests)
     std::printf("  %s\n", (report.bundle / manifest).c_str());
+  for (const tune::Choice& choice : tuned.choices)
+    std::printf("  activations of %s: %s\n", choice.role.c_str(),
+                choice.form.empty() ? "int16" : choice.form.c_str());
 }
 
 Status run(const Arguments& arguments) {
@@ -159,9 +181,12 @@ Status run(const Arguments& arguments) {
   if (!report.ok()) return report.status();
   double seconds = 0;
   for (const forge::StageTime& stage : report->stages) seconds += stage.seconds;
+  tune::Report tuned;
+  if (!arguments.no_tune && !options.target.device())
+    tuned = tune_bundle(options, *report, arguments.quiet);
   for (const std::string& warning : report->warnings)
     std::fprintf(stderr, "qhx: warning: %s\n", warning.c_str());
-  arguments.json ? print_json(*report, seconds) : print_text(*report, seconds);
+  arguments.json ? print_json(*report, tuned, seconds) : print_text(*report, tuned, seconds);
   return {};
 }
 
@@ -197,6 +222,9 @@ void add_forge_command(CLI::App& program, int& exit_code) {
       "Compare the logits of the bundle's weights with those of the model in 32-bit floats, on "
       "prompts that were not used for rounding: quality.json. Default with compensated weights");
   command->add_flag("--no-quality", a.no_quality, "Do not, and save minutes")->excludes(quality);
+  command->add_flag("--no-tune", a.no_tune,
+                    "CPU bundles: do not measure how few bits activations need (qhx tune), and "
+                    "save a minute: they have 16");
   command->add_flag("--keep-rounded", a.keep_rounded,
                     "With --rounding compensated: leave the 4-bit weights in the bundle as a file "
                     "of their own, so that qhx verify can compare with exactly these");
