@@ -1,0 +1,44 @@
+// Adds up the events of a simulated graph.
+#pragma once
+
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "forge/bundle/simulation.h"
+#include "profile/report.h"
+#include "qnn/simulated_trace.h"
+
+namespace qhx::profile {
+
+class Summary {
+ public:
+  explicit Summary(const forge::NumberedOperations& operations);
+
+  void add(const qnn::SimulatedEvent& event);
+  // Fills in what comes from the events and the facts.
+  void finish(qnn::SimulatedFacts facts, GraphProfile& to);
+
+ private:
+  // An operation under the names that rows have; sums are kept by number.
+  struct Labels {
+    std::string type, place, part, full;
+  };
+  struct KeptSpan {
+    double start, cycles;
+    std::int64_t track;
+    std::uint32_t operation;
+    std::string kind;
+  };
+  void keep(const qnn::SimulatedEvent& event);
+
+  std::unordered_map<std::uint32_t, Labels> labels_;
+  Sums total_;
+  Sums spilled_, filled_;
+  std::map<std::string, Sums, std::less<>> kinds_;
+  std::unordered_map<std::uint32_t, Sums> operations_;
+  std::vector<KeptSpan> longest_;  // a heap, the shortest on top
+};
+
+}  // namespace qhx::profile
