@@ -117,7 +117,22 @@ Result<profile::Options> make_options(const Arguments& from) {
   return to;
 }
 
+Result<profile::Report> load_report(const std::string& file) {
+  QHX_ASSIGN_OR_RETURN(const std::string text, read_file(file));
+  auto report = profile::parse_json(text);
+  if (!report.ok()) return report.status().with_context(file);
+  return report;
+}
+
+Status show_diff(const Arguments& arguments) {
+  QHX_ASSIGN_OR_RETURN(const profile::Report before, load_report(arguments.diff[0]));
+  QHX_ASSIGN_OR_RETURN(const profile::Report after, load_report(arguments.diff[1]));
+  return print(profile::print_diff(before, after, arguments.rows));
+}
+
 Status show(const Arguments& arguments, const profile::Report& report) {
+  if (!arguments.html.empty())
+    QHX_RETURN_IF_ERROR(write_file(arguments.html, profile::print_html(report)));
   if (!arguments.json) return print(profile::print_text(report, arguments.rows));
   return print(
       profile::print_json(report).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) +
@@ -125,6 +140,7 @@ Status show(const Arguments& arguments, const profile::Report& report) {
 }
 
 Status run(const Arguments& arguments) {
+  if (!arguments.diff.empty()) return show_diff(arguments);
   const StopSignal stop(profile::ScratchFolder::remove_all);
   QHX_ASSIGN_OR_RETURN(profile::Options options, make_options(arguments));
   std::optional<ProgressLine> line;
@@ -186,6 +202,11 @@ void add_profile_command(CLI::App& program, int& exit_code) {
   command->add_option("--threads", a.threads, "Threads (default: all this process may use)")
       ->check(CLI::Range(1, 1024));
   command->add_flag("--json", a.json, "Print the report as JSON");
+  command->add_option("--html", a.html,
+                      "Also write the report to this file, with a timeline of each graph");
+  command->add_option("--diff", a.diff, "Compare two reports that --json printed, and end")
+      ->expected(2)
+      ->type_name("BEFORE AFTER");
   command->add_flag("-q,--quiet", a.quiet, "No progress on stderr");
   command->callback([arguments, &exit_code] {
     exit_code = report_error(guarded([&] { return run(*arguments); }));

@@ -158,9 +158,9 @@ Result<GraphBuilder> GraphBuilder::create(std::shared_ptr<Context> context, std:
   HtpConfigs configs(htp, name);
   const bool cpu = context->backend().library().is_qhx_cpu();
   GraphBuilder builder(std::move(context), std::move(name));
-  const Qnn_ErrorHandle_t code = builder.context_->api().graphCreate(
-      builder.context_->handle(), builder.name_.c_str(),
-      cpu ? nullptr : configs.list(), &builder.handle_);
+  const Qnn_ErrorHandle_t code =
+      builder.context_->api().graphCreate(builder.context_->handle(), builder.name_.c_str(),
+                                          cpu ? nullptr : configs.list(), &builder.handle_);
   QHX_RETURN_IF_ERROR(check(code, "graphCreate " + builder.name_));
   return builder;
 }

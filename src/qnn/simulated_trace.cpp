@@ -63,11 +63,15 @@ class Handler : public nlohmann::json_sax<json> {
 
   bool string(string_t& value) override {
     if (in_event() && depth_ == kEventDepth) {
-      if (key() == "name") event_.name = std::move(value);
-      else if (key() == "ph") event_.phase = std::move(value);
+      if (key() == "name")
+        event_.name = std::move(value);
+      else if (key() == "ph")
+        event_.phase = std::move(value);
     } else if (in_event() && depth_ == kEventDepth + 1 && keys_[kEventDepth] == "args") {
-      if (key() == "id") event_.id = std::move(value);
-      else if (key() == "name") event_.track_name = std::move(value);
+      if (key() == "id")
+        event_.id = std::move(value);
+      else if (key() == "name")
+        event_.track_name = std::move(value);
     } else if (in_event() && depth_ == kEventDepth + 2 && keys_[kEventDepth + 1] == "flags") {
       event_.matrix |= value == "uses_hmx" || value == "for_hmx";
       event_.vector |= value == "for_hvx";
@@ -237,10 +241,11 @@ Result<SimulatedFacts> read_simulated_trace(const std::filesystem::path& file,
                                             const SeeEvent& see) {
   std::ifstream text(file, std::ios::binary);
   if (!text) {
-    return not_found(file.string() +
-                     ": the library has finalized the graph and written no simulation; its options "
-                     "for it are internal and known to work in build v2.51.0 (qhx forge --get-qnn "
-                     "installs it)");
+    return not_found(
+        file.string() +
+        ": the library has finalized the graph and written no simulation; the options "
+        "for it are internal ones, known to work in build v2.51.0 (qhx forge --get-qnn "
+        "installs a library)");
   }
   auto facts = read_simulated_trace(text, see);
   if (!facts.ok()) return facts.status().with_context(file.string());

@@ -47,7 +47,7 @@ struct SimulatedFacts {
   double core_mhz = 0, matrix_mhz = 0, memory_mhz = 0;
   std::uint32_t vector_threads = 0;
   std::uint64_t vtcm_bytes = 0, vtcm_peak_bytes = 0;
-  double cycles = 0;                          // of the whole graph
+  double cycles = 0;                           // of the whole graph
   std::map<std::int64_t, std::string> tracks;  // "HVX 1"
   double microseconds(double of_cycles) const { return of_cycles / core_mhz; }
 };
@@ -56,7 +56,6 @@ struct SimulatedFacts {
 using SeeEvent = std::function<void(const SimulatedEvent& event)>;
 Result<SimulatedFacts> read_simulated_trace(std::istream& text, const SeeEvent& see);
 // kNotFound, with what to do, if the library has not written the file.
-Result<SimulatedFacts> read_simulated_trace(const std::filesystem::path& file,
-                                            const SeeEvent& see);
+Result<SimulatedFacts> read_simulated_trace(const std::filesystem::path& file, const SeeEvent& see);
 
 }  // namespace qhx::qnn

@@ -14,7 +14,8 @@ using nlohmann::json;
 void cut(json& config, const char* model, const char* count, std::uint32_t layers) {
   if (!config.contains(model) || !config[model].contains(count)) return;
   json& number = config[model][count];
-  if (number.is_number_unsigned()) number = std::min(number.get<std::uint64_t>(), std::uint64_t{layers});
+  if (number.is_number_unsigned())
+    number = std::min(number.get<std::uint64_t>(), std::uint64_t{layers});
 }
 
 }  // namespace

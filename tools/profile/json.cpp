@@ -93,7 +93,8 @@ Sums parse_sums(const json& from) {
 
 std::vector<Row> parse_rows(const json& from) {
   std::vector<Row> rows;
-  for (const json& item : from) rows.push_back({item.at("name").get<std::string>(), parse_sums(item)});
+  for (const json& item : from)
+    rows.push_back({item.at("name").get<std::string>(), parse_sums(item)});
   return rows;
 }
 

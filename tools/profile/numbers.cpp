@@ -20,7 +20,9 @@ std::string megabytes(std::uint64_t bytes) {
   return format("%.1f", static_cast<double>(bytes) / 1e6);
 }
 
-std::string percent(double part, double of) { return of > 0 ? format("%.0f", 100 * part / of) : "-"; }
+std::string percent(double part, double of) {
+  return of > 0 ? format("%.0f", 100 * part / of) : "-";
+}
 
 std::string change(double before, double after) {
   return before > 0 ? format("%+.1f %%", 100 * (after / before - 1)) : "-";

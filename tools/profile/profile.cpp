@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -13,6 +14,7 @@
 #include "profile/drawn_weights.h"
 #include "profile/scratch_folder.h"
 #include "profile/summary.h"
+#include "qnn/library.h"
 
 namespace qhx::profile {
 namespace {
@@ -66,6 +68,7 @@ class Profiler {
 
   Result<Report> run() {
     QHX_ASSIGN_OR_RETURN(config_, hf::load_config(options_.forge.checkpoint));
+    QHX_ASSIGN_OR_RETURN(library_, qnn::BackendLibrary::open(options_.forge.qnn_library));
     QHX_RETURN_IF_ERROR(open_checkpoint());
     report_.model = forge::model_name(config_);
     report_.weights = forge::weights_name(options_.forge);
@@ -100,8 +103,8 @@ class Profiler {
     checkpoint_ = options_.forge.checkpoint;
     if (options_.draw_weights) {
       checkpoint_ = folder_ / "drawn";
-      QHX_RETURN_IF_ERROR(
-          draw_weights(options_.forge.checkpoint, options_.layers, checkpoint_, options_.forge.threads));
+      QHX_RETURN_IF_ERROR(draw_weights(options_.forge.checkpoint, options_.layers, checkpoint_,
+                                       options_.forge.threads));
     }
     const hf::ModelConfig used =
         options_.layers == 0 ? config_ : hf::first_layers(config_, options_.layers);
@@ -135,16 +138,16 @@ class Profiler {
     fs::remove(trace, error);
     const forge::WorkerLimits limits{
         .memory_bytes = forge.memory_limit,
-        .silence = forge.finalize_timeout != 0
-                       ? std::chrono::seconds(forge.finalize_timeout)
-                       : forge::Costs(forge, config_).patience(task.job)};
+        .silence = forge.finalize_timeout != 0 ? std::chrono::seconds(forge.finalize_timeout)
+                                               : forge::Costs(forge, config_).patience(task.job)};
     GraphProfile profile;
     const auto start = std::chrono::steady_clock::now();
     QHX_ASSIGN_OR_RETURN(profile.peak_resident_bytes,
                          forge::simulate_in_worker(task.job, forge, limits, wait));
     profile.finalize_seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    QHX_RETURN_IF_ERROR(read_trace(trace, task, profile));
+    QHX_RETURN_IF_ERROR(read_trace(trace, task, profile)
+                            .with_context(forge.qnn_library + " (" + library_->build_id() + ")"));
     describe(forge, task, profile);
     if (options_.traces.empty()) fs::remove(trace, error);
     return profile;
@@ -178,6 +181,7 @@ class Profiler {
 
   const Options& options_;
   fs::path folder_, checkpoint_;
+  std::shared_ptr<const qnn::BackendLibrary> library_;
   hf::ModelConfig config_;
   Report report_;
 };

@@ -51,8 +51,7 @@ Derived derive(const Report& report, const std::string& target) {
 }  // namespace
 
 double Sums::working_us() const {
-  return std::accumulate(busy_us.begin(), busy_us.end(), 0.0) -
-         busy(qnn::SimulatedUnit::kControl);
+  return std::accumulate(busy_us.begin(), busy_us.end(), 0.0) - busy(qnn::SimulatedUnit::kControl);
 }
 
 std::string_view name(Stage stage) {

@@ -49,8 +49,8 @@ std::string short_weight(std::string name) {
   while (at < name.size()) {
     const std::size_t end = std::min(name.find('.', at), name.size());
     const std::string component = name.substr(at, end - at);
-    const bool number = !component.empty() &&
-                        component.find_first_not_of("0123456789") == std::string::npos;
+    const bool number =
+        !component.empty() && component.find_first_not_of("0123456789") == std::string::npos;
     if (number && end < name.size()) begin = end + 1;
     at = end + 1;
   }
@@ -68,9 +68,8 @@ Summary::Summary(const forge::NumberedOperations& operations) {
   for (const auto& [id, operation] : operations) {
     std::string place = operation.type;
     const std::string weight = short_weight(operation.weight);
-    place += weight.empty()
-                 ? " #" + std::to_string(++seen[{operation.part, operation.type}])
-                 : " " + weight;
+    place += weight.empty() ? " #" + std::to_string(++seen[{operation.part, operation.type}])
+                            : " " + weight;
     const std::string part = operation.part.empty() ? "before the layers" : operation.part;
     labels_[id] = {operation.type, place, part, part + ": " + place};
   }
@@ -103,9 +102,8 @@ void Summary::finish(qnn::SimulatedFacts facts, GraphProfile& to) {
   std::map<std::string, Sums> types, places, parts, single;
   for (const auto& [id, sums] : operations_) {
     const auto found = labels_.find(id);
-    const Labels labels = found != labels_.end()
-                              ? found->second
-                              : Labels{kUnknown, kUnknown, kUnknown, kUnknown};
+    const Labels labels =
+        found != labels_.end() ? found->second : Labels{kUnknown, kUnknown, kUnknown, kUnknown};
     add_to(types[labels.type], sums);
     add_to(places[labels.place], sums);
     add_to(parts[labels.part], sums);

@@ -45,19 +45,15 @@ Table stages() {
 void add_stage(Table& table, const GraphProfile& graph) {
   const bool layered = graph.of_layers > 0;
   const double threads = graph.facts.vector_threads == 0 ? 1 : graph.facts.vector_threads;
-  table.add({graph.target,
-             graph.graph,
+  table.add({graph.target, graph.graph,
              layered ? std::to_string(graph.layers) + "/" + std::to_string(graph.of_layers) : "",
-             milliseconds(graph.us),
-             layered ? milliseconds(graph.us / graph.layers) : "",
+             milliseconds(graph.us), layered ? milliseconds(graph.us / graph.layers) : "",
              (graph.whole() ? "" : "~") + milliseconds(graph.model_us()),
              percent(graph.total.busy(SimulatedUnit::kMatrix), graph.us),
              percent(graph.total.busy(SimulatedUnit::kVector), graph.us * threads),
              percent(graph.total.busy(SimulatedUnit::kTransfer), graph.us),
-             megabytes(graph.total.read_bytes),
-             megabytes(graph.total.written_bytes),
-             megabytes(graph.spilled_bytes),
-             megabytes(graph.filled_bytes),
+             megabytes(graph.total.read_bytes), megabytes(graph.total.written_bytes),
+             megabytes(graph.spilled_bytes), megabytes(graph.filled_bytes),
              megabytes(graph.facts.vtcm_peak_bytes)});
 }
 
