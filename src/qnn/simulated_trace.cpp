@@ -118,7 +118,7 @@ class Handler : public nlohmann::json_sax<json> {
   Result<SimulatedFacts> finish() {
     QHX_RETURN_IF_ERROR(status_);
     if (facts_.cycles <= 0) return corrupt("traceEvents: no event with a time");
-    if (!(facts_.core_mhz > 0) || !(facts_.core_mhz < 1e6))
+    if (!(facts_.core_mhz >= 1) || !(facts_.core_mhz < 1e6))
       return corrupt("Hextimate Configuration: sim_core_freq: expected the clock in MHz, found " +
                      std::to_string(facts_.core_mhz));
     return std::move(facts_);

@@ -35,7 +35,7 @@ std::string differing_conditions(const GraphProfile& a, const GraphProfile& b) {
 
 struct Pair {
   Sums before, after;
-  double moved() const { return std::abs(after.working_us() - before.working_us()); }
+  double moved() const { return std::abs(after.time_us - before.time_us); }
 };
 
 // The rows that changed most.
@@ -48,11 +48,11 @@ std::string rows_diff(const std::string& what, const std::vector<Row>& before,
   std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) {
     return a.second.moved() > b.second.moved();
   });
-  Table table({{what, false}, {"busy ms", true}, {"", true}, {"change", true}});
+  Table table({{what, false}, {"time ms", true}, {"", true}, {"change", true}});
   for (const auto& [name, pair] : list) {
     if (most-- == 0 || pair.moved() <= 0) break;
-    table.add({name, milliseconds(pair.before.working_us()), milliseconds(pair.after.working_us()),
-               change(pair.before.working_us(), pair.after.working_us())});
+    table.add({name, milliseconds(pair.before.time_us), milliseconds(pair.after.time_us),
+               change(pair.before.time_us, pair.after.time_us)});
   }
   return table.empty() ? "" : table.to_text("  ");
 }

@@ -54,11 +54,12 @@ void rows_table(Html& html, const std::string& title, const std::vector<Row>& ro
   if (rows.empty()) return;
   html.line("h3", title);
   html.text += "<table>\n";
-  html.row("th", {"", "events", "HMX ms", "HVX ms", "DMA ms", "read MB", "written MB"});
+  html.row("th", {"", "events", "time ms", "alone ms", "HMX ms", "HVX ms", "DMA ms", "read MB",
+                  "written MB"});
   for (std::size_t i = 0; i < std::min<std::size_t>(rows.size(), 30); ++i) {
     const Sums& sums = rows[i].sums;
-    html.row("td", {rows[i].name, std::to_string(sums.events),
-                    milliseconds(sums.busy(SimulatedUnit::kMatrix)),
+    html.row("td", {rows[i].name, std::to_string(sums.events), milliseconds(sums.time_us),
+                    milliseconds(sums.alone_us), milliseconds(sums.busy(SimulatedUnit::kMatrix)),
                     milliseconds(sums.busy(SimulatedUnit::kVector)),
                     milliseconds(sums.busy(SimulatedUnit::kTransfer)), megabytes(sums.read_bytes),
                     megabytes(sums.written_bytes)});
@@ -189,7 +190,7 @@ std::string print_html(const Report& report) {
     rows_table(html, "By operation type of the graph", graph.types);
     rows_table(html, "By place in a layer, all layers", graph.places);
     rows_table(html, "By part of the graph", graph.parts);
-    rows_table(html, "Busiest operations", graph.operations);
+    rows_table(html, "Longest operations", graph.operations);
   }
   html.text += "</body></html>\n";
   return std::move(html.text);

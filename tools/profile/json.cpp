@@ -15,10 +15,9 @@ ordered_json sums_json(const Sums& sums) {
   ordered_json busy;
   for (const qnn::SimulatedUnit unit : qnn::kSimulatedUnits)
     busy[std::string(name(unit))] = sums.busy(unit);
-  return {{"events", sums.events},
-          {"busy_us", busy},
-          {"read_bytes", sums.read_bytes},
-          {"written_bytes", sums.written_bytes}};
+  return {{"events", sums.events},         {"busy_us", busy},
+          {"time_us", sums.time_us},       {"alone_us", sums.alone_us},
+          {"read_bytes", sums.read_bytes}, {"written_bytes", sums.written_bytes}};
 }
 
 ordered_json rows_json(const std::vector<Row>& rows) {
@@ -49,6 +48,8 @@ ordered_json graph_json(const GraphProfile& graph) {
                    {"of_layers", graph.of_layers},
                    {"simulated_us", graph.us},
                    {"model_us", graph.model_us()},
+                   {"layer_us", graph.layer_us()},
+                   {"outside_layers_us", graph.outside_us},
                    {"extrapolated", !graph.whole()},
                    {"vtcm_bytes", graph.facts.vtcm_bytes},
                    {"vtcm_peak_bytes", graph.facts.vtcm_peak_bytes},
@@ -57,6 +58,10 @@ ordered_json graph_json(const GraphProfile& graph) {
                    {"finalize_seconds", graph.finalize_seconds},
                    {"peak_resident_bytes", graph.peak_resident_bytes},
                    {"total", sums_json(graph.total)}};
+  ordered_json alone;
+  for (const qnn::SimulatedUnit unit : qnn::kSimulatedUnits)
+    alone[std::string(name(unit))] = graph.alone_us[static_cast<std::size_t>(unit)];
+  out["time_us"] = {{"alone", alone}, {"several", graph.several_us}, {"none", graph.none_us}};
   out["kinds"] = rows_json(graph.kinds);
   out["types"] = rows_json(graph.types);
   out["places"] = rows_json(graph.places);
@@ -86,6 +91,8 @@ Sums parse_sums(const json& from) {
     sums.busy_us[static_cast<std::size_t>(unit)] =
         from.at("busy_us").at(std::string(name(unit))).get<double>();
   }
+  sums.time_us = from.at("time_us").get<double>();
+  sums.alone_us = from.at("alone_us").get<double>();
   sums.read_bytes = from.at("read_bytes").get<std::uint64_t>();
   sums.written_bytes = from.at("written_bytes").get<std::uint64_t>();
   return sums;
@@ -117,6 +124,7 @@ Result<GraphProfile> parse_graph(const json& from) {
   if (graph.layers == 0 && graph.of_layers != 0)
     return corrupt("graph " + graph.graph + ": layers: expected more than 0, found 0");
   graph.us = from.at("simulated_us").get<double>();
+  graph.outside_us = from.at("outside_layers_us").get<double>();
   graph.facts.vtcm_bytes = from.at("vtcm_bytes").get<std::uint64_t>();
   graph.facts.vtcm_peak_bytes = from.at("vtcm_peak_bytes").get<std::uint64_t>();
   graph.spilled_bytes = from.at("spilled_bytes").get<std::uint64_t>();
@@ -124,6 +132,13 @@ Result<GraphProfile> parse_graph(const json& from) {
   graph.finalize_seconds = from.at("finalize_seconds").get<double>();
   graph.peak_resident_bytes = from.at("peak_resident_bytes").get<std::uint64_t>();
   graph.total = parse_sums(from.at("total"));
+  const json& time = from.at("time_us");
+  for (const qnn::SimulatedUnit unit : qnn::kSimulatedUnits) {
+    graph.alone_us[static_cast<std::size_t>(unit)] =
+        time.at("alone").at(std::string(name(unit))).get<double>();
+  }
+  graph.several_us = time.at("several").get<double>();
+  graph.none_us = time.at("none").get<double>();
   graph.kinds = parse_rows(from.at("kinds"));
   graph.types = parse_rows(from.at("types"));
   graph.places = parse_rows(from.at("places"));

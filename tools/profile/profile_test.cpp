@@ -27,6 +27,14 @@ SimulatedEvent event(std::string_view kind, std::uint32_t operation, SimulatedUn
           .written_bytes = written};
 }
 
+// When the other one has ended.
+SimulatedEvent later(std::string_view kind, std::uint32_t operation, SimulatedUnit unit,
+                     double cycles) {
+  SimulatedEvent after = event(kind, operation, unit, cycles);
+  after.start = 1000;
+  return after;
+}
+
 qnn::SimulatedFacts facts(double cycles) {
   qnn::SimulatedFacts facts;
   facts.soc = "SM1";
@@ -44,6 +52,8 @@ const forge::NumberedOperations kOperations = {
     {5, {"Conv2d_5", "Conv2d", "layer 1", "m.layers.1.mlp.up_proj.weight"}},
     {6, {"MatMul_6", "MatMul", "layer 1", ""}},
     {7, {"ElementWiseBinary_7", "ElementWiseBinary", "layer 1", "mlp_scale_17"}},
+    {8, {"Conv2d_8", "Conv2d", "layer 1", "m.blocks.1.attn.qkv.weight[0:64]"}},
+    {9, {"Conv2d_9", "Conv2d", "merger", "m.merger.linear_fc1.weight"}},
 };
 
 GraphProfile summarized(std::initializer_list<SimulatedEvent> events) {
@@ -86,6 +96,51 @@ TEST(Summary, AddsUpByKindTypePlaceAndPart) {
   EXPECT_EQ(p.operations.front().sums.events, 3u);
 }
 
+TEST(Summary, TellsWhatTheGraphWaitsFor) {
+  Summary summary(kOperations);
+  const auto add = [&](std::string_view kind, std::uint32_t operation, SimulatedUnit unit,
+                       double start, double cycles) {
+    SimulatedEvent e = event(kind, operation, unit, cycles);
+    e.start = start;
+    summary.add(e);
+  };
+  add("mm", 3, SimulatedUnit::kVector, 0, 100);
+  add("soft", 4, SimulatedUnit::kVector, 40, 20);  // two threads for a while
+  add("conv", 2, SimulatedUnit::kMatrix, 80, 60);
+  add("load", 2, SimulatedUnit::kTransfer, 200, 10);
+  add("await", 2, SimulatedUnit::kControl, 0, 240);
+  GraphProfile p;
+  summary.finish(facts(240), p);
+  EXPECT_EQ(p.alone_us[static_cast<std::size_t>(SimulatedUnit::kVector)], 40);
+  EXPECT_EQ(p.alone_us[static_cast<std::size_t>(SimulatedUnit::kMatrix)], 20);
+  EXPECT_EQ(p.alone_us[static_cast<std::size_t>(SimulatedUnit::kTransfer)], 5);
+  EXPECT_EQ(p.several_us, 10);
+  EXPECT_EQ(p.none_us, 45);
+  const auto alone = [&](const std::string& place) {
+    for (const Row& row : p.places) {
+      if (row.name == place) return row.sums.alone_us;
+    }
+    return -1.0;
+  };
+  EXPECT_EQ(alone("MatMul #1"), 35) << "20, half of 10 with the softmax, 10";
+  EXPECT_EQ(alone("MatMul #2"), 5);
+  EXPECT_EQ(alone("Conv2d mlp.up_proj"), 25);
+  EXPECT_EQ(p.places[0].name, "MatMul #1");
+  EXPECT_EQ(p.places[0].sums.time_us, 40) << "and half of the time beside the convolution";
+  EXPECT_EQ(p.total.time_us + p.none_us, p.us);
+  EXPECT_EQ(p.total.alone_us, 65);
+}
+
+TEST(Summary, OnlyLayersGrowWithTheModel) {
+  GraphProfile p = summarized({event("load", 1, SimulatedUnit::kTransfer, 400),
+                               later("conv", 2, SimulatedUnit::kMatrix, 1000)});
+  p.layers = 2;
+  p.of_layers = 6;
+  EXPECT_EQ(p.outside_us, 200);
+  EXPECT_EQ(p.layer_us(), 400);
+  EXPECT_EQ(p.model_us(), 200 + 6 * 400);
+}
+
 TEST(Summary, KnowsSpillsAndWhatHasNoName) {
   const GraphProfile p = summarized({event("Spill", 3, SimulatedUnit::kTransfer, 8, 0, 300),
                                      event("Fill", 3, SimulatedUnit::kTransfer, 8, 200, 0),
@@ -93,6 +148,12 @@ TEST(Summary, KnowsSpillsAndWhatHasNoName) {
   EXPECT_EQ(p.spilled_bytes, 300u);
   EXPECT_EQ(p.filled_bytes, 200u);
   EXPECT_THAT(p.places.front().name, HasSubstr("unnamed"));
+}
+
+TEST(Summary, PlacesAreNamedByWhatAWeightIsInItsLayer) {
+  const GraphProfile p = summarized(
+      {event("conv", 8, SimulatedUnit::kMatrix, 8), event("conv", 9, SimulatedUnit::kMatrix, 4)});
+  EXPECT_THAT(names(p.places), ElementsAre("Conv2d attn.qkv[0:64]", "Conv2d m.merger.linear_fc1"));
 }
 
 TEST(Summary, TheTimelineHasTheLongestEvents) {
@@ -208,9 +269,9 @@ TEST(ReportJson, OtherFilesAreRefused) {
 TEST(Diff, ShowsWhatChangedAndWhatCannotBeCompared) {
   Report before = small_report(), after = small_report();
   before.graphs[3] = summarized(
-      {event("conv", 2, SimulatedUnit::kMatrix, 100), event("mm", 3, SimulatedUnit::kVector, 60)});
+      {event("conv", 2, SimulatedUnit::kMatrix, 100), later("mm", 3, SimulatedUnit::kVector, 60)});
   after.graphs[3] = summarized(
-      {event("conv", 2, SimulatedUnit::kMatrix, 100), event("mm", 3, SimulatedUnit::kVector, 20)});
+      {event("conv", 2, SimulatedUnit::kMatrix, 100), later("mm", 3, SimulatedUnit::kVector, 20)});
   after.graphs[3].us = 500;
   after.graphs[3].corner = 7;
   after.graphs[1].graph = "prefill_32";

@@ -76,7 +76,9 @@ Result<Stage> parse_stage(std::string_view text) {
                           ": expected vision, prefill, decode or lmhead");
 }
 
-double GraphProfile::model_us() const { return whole() ? us : us * of_layers / layers; }
+double GraphProfile::layer_us() const { return layers == 0 ? 0 : (us - outside_us) / layers; }
+
+double GraphProfile::model_us() const { return whole() ? us : outside_us + layer_us() * of_layers; }
 
 std::vector<Derived> derive(const Report& report) {
   std::vector<std::string> targets;

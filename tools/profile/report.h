@@ -17,6 +17,8 @@ struct Sums {
   std::uint64_t events = 0;
   // Busy microseconds by qnn::SimulatedUnit, added up over its threads.
   std::array<double, qnn::kSimulatedUnits.size()> busy_us{};
+  double time_us = 0;   // the part of the graph's time, see Overlap
+  double alone_us = 0;  // of it, while no other unit is busy: the graph waits for these
   std::uint64_t read_bytes = 0, written_bytes = 0;  // of the chip's main memory
 
   double busy(qnn::SimulatedUnit unit) const { return busy_us[static_cast<std::size_t>(unit)]; }
@@ -50,9 +52,14 @@ struct GraphProfile {
   qnn::SimulatedFacts facts;
   double us = 0;
   Sums total;
+  // Time in which only this unit is busy, by qnn::SimulatedUnit; several; none of them.
+  std::array<double, qnn::kSimulatedUnits.size()> alone_us{};
+  double several_us = 0, none_us = 0;
+  double outside_us = 0;  // the part of the time that does not grow with the layers
   std::uint64_t spilled_bytes = 0, filled_bytes = 0;
   // Sums by: operation of the library; QNN operation; place in a layer, over all layers; layer or
-  // other part of the graph; and the operations that are busy longest, with their layer. Falling.
+  // other part of the graph; and the operations that take longest, with their layer. Falling by
+  // time.
   std::vector<Row> kinds, types, places, parts, operations;
   // Longest first; what is left out is short.
   std::vector<Span> timeline;
@@ -60,7 +67,8 @@ struct GraphProfile {
   std::uint64_t peak_resident_bytes = 0;
 
   bool whole() const { return layers == of_layers; }
-  // Of all the model's layers: exact, or grown in proportion to the layers.
+  double layer_us() const;  // of one layer
+  // Of all the model's layers: exact, or by what a layer takes.
   double model_us() const;
 };
 

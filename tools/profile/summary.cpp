@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::size_t kMostSpans = 4000;  // of the timeline
 constexpr std::size_t kMostOperations = 60;
+constexpr const char* kLayer = "layer ";  // begins the names of the parts that are layers
 constexpr const char* kUnknown = "(inputs, outputs and unnamed)";
 
 void add_to(Sums& sums, const qnn::SimulatedEvent& event) {
@@ -20,44 +21,53 @@ void add_to(Sums& sums, const qnn::SimulatedEvent& event) {
 void add_to(Sums& sums, const Sums& more) {
   sums.events += more.events;
   for (std::size_t i = 0; i < sums.busy_us.size(); ++i) sums.busy_us[i] += more.busy_us[i];
+  sums.time_us += more.time_us;
+  sums.alone_us += more.alone_us;
   sums.read_bytes += more.read_bytes;
   sums.written_bytes += more.written_bytes;
 }
 
 Sums in_microseconds(Sums sums, const qnn::SimulatedFacts& facts) {
   for (double& busy : sums.busy_us) busy = facts.microseconds(busy);
+  sums.time_us = facts.microseconds(sums.time_us);
+  sums.alone_us = facts.microseconds(sums.alone_us);
   return sums;
 }
 
-template <typename Map>
-std::vector<Row> falling(const Map& map, const qnn::SimulatedFacts& facts) {
-  std::vector<Row> rows;
-  for (const auto& [name, sums] : map) rows.push_back({name, in_microseconds(sums, facts)});
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
-    return a.sums.working_us() > b.sums.working_us();
-  });
+std::vector<Row> falling(std::vector<Row> rows, const qnn::SimulatedFacts& facts) {
+  for (Row& row : rows) row.sums = in_microseconds(row.sums, facts);
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const Row& a, const Row& b) { return a.sums.time_us > b.sums.time_us; });
   return rows;
 }
 
-// "model.language_model.layers.3.mlp.gate_proj.weight" -> "mlp.gate_proj".
+std::vector<Row> falling(const std::map<std::string, Sums>& by_name,
+                         const qnn::SimulatedFacts& facts) {
+  std::vector<Row> rows;
+  for (const auto& [name, sums] : by_name) rows.push_back({name, sums});
+  return falling(std::move(rows), facts);
+}
+
+bool all_digits(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// What an operation's weight has in common over the layers:
+// "model.language_model.layers.3.mlp.gate_proj.weight" -> "mlp.gate_proj",
+// "model.visual.blocks.3.attn.qkv.weight[0:64]" -> "attn.qkv[0:64]", "mlp_scale_3" -> "mlp_scale".
 std::string short_weight(std::string name) {
-  for (const char* ending : {".weight", ".bias"}) {
-    if (name.ends_with(ending)) name.resize(name.size() - std::string(ending).size());
-  }
-  // What follows the last component that is a number; a scale's name ends with one.
-  std::size_t begin = 0, at = 0;
-  while (at < name.size()) {
+  if (const std::size_t at = name.rfind(".weight"); at != std::string::npos) name.erase(at, 7);
+  if (const std::size_t at = name.rfind('_');
+      at != std::string::npos && all_digits(std::string_view(name).substr(at + 1)))
+    name.erase(at);
+  std::size_t begin = 0;  // after the last component that is a number
+  for (std::size_t at = 0; at < name.size();) {
     const std::size_t end = std::min(name.find('.', at), name.size());
-    const std::string component = name.substr(at, end - at);
-    const bool number =
-        !component.empty() && component.find_first_not_of("0123456789") == std::string::npos;
-    if (number && end < name.size()) begin = end + 1;
+    if (end < name.size() && all_digits(std::string_view(name).substr(at, end - at)))
+      begin = end + 1;
     at = end + 1;
   }
-  name.erase(0, begin);
-  while (!name.empty() && (name.back() == '_' || (name.back() >= '0' && name.back() <= '9')))
-    name.pop_back();
-  return name;
+  return name.substr(begin);
 }
 
 }  // namespace
@@ -77,12 +87,22 @@ Summary::Summary(const forge::NumberedOperations& operations) {
 
 void Summary::add(const qnn::SimulatedEvent& event) {
   add_to(total_, event);
-  const auto kind = kinds_.find(event.kind);
-  add_to(kind != kinds_.end() ? kind->second : kinds_[std::string(event.kind)], event);
+  const std::uint32_t kind = kind_number(event.kind);
+  add_to(kinds_[kind].sums, event);
   if (event.kind == "Spill") add_to(spilled_, event);
   if (event.kind == "Fill") add_to(filled_, event);
-  add_to(operations_[labels_.contains(event.operation) ? event.operation : 0], event);
+  add_to(operations_[event.operation], event);
+  overlap_.add(event, kind);
   keep(event);
+}
+
+std::uint32_t Summary::kind_number(std::string_view kind) {
+  if (const auto found = kind_numbers_.find(kind); found != kind_numbers_.end())
+    return found->second;
+  const auto number = static_cast<std::uint32_t>(kinds_.size());
+  kind_numbers_.emplace(kind, number);
+  kinds_.push_back({std::string(kind), {}});
+  return number;
 }
 
 void Summary::keep(const qnn::SimulatedEvent& event) {
@@ -99,6 +119,17 @@ void Summary::keep(const qnn::SimulatedEvent& event) {
 }
 
 void Summary::finish(qnn::SimulatedFacts facts, GraphProfile& to) {
+  const Overlap::Times times = overlap_.finish(
+      facts.cycles, [this](std::uint32_t operation, std::uint32_t kind, double cycles, bool alone) {
+        for (Sums* sums : {&operations_[operation], &kinds_[kind].sums, &total_}) {
+          sums->time_us += cycles;
+          if (alone) sums->alone_us += cycles;
+        }
+      });
+  for (std::size_t i = 0; i < times.alone.size(); ++i)
+    to.alone_us[i] = facts.microseconds(times.alone[i]);
+  to.several_us = facts.microseconds(times.several);
+  to.none_us = facts.microseconds(times.none);
   std::map<std::string, Sums> types, places, parts, single;
   for (const auto& [id, sums] : operations_) {
     const auto found = labels_.find(id);
@@ -118,6 +149,9 @@ void Summary::finish(qnn::SimulatedFacts facts, GraphProfile& to) {
   to.places = falling(places, facts);
   to.parts = falling(parts, facts);
   to.operations = falling(single, facts);
+  for (const Row& part : to.parts) {
+    if (part.name != kUnknown && !part.name.starts_with(kLayer)) to.outside_us += part.sums.time_us;
+  }
   if (to.operations.size() > kMostOperations) to.operations.resize(kMostOperations);
   std::sort(longest_.begin(), longest_.end(),
             [](const KeptSpan& a, const KeptSpan& b) { return a.cycles > b.cycles; });

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "forge/bundle/simulation.h"
+#include "profile/overlap.h"
 #include "profile/report.h"
 #include "qnn/simulated_trace.h"
 
@@ -31,12 +32,15 @@ class Summary {
     std::uint32_t operation;
     std::string kind;
   };
+  std::uint32_t kind_number(std::string_view kind);
   void keep(const qnn::SimulatedEvent& event);
 
   std::unordered_map<std::uint32_t, Labels> labels_;
   Sums total_;
   Sums spilled_, filled_;
-  std::map<std::string, Sums, std::less<>> kinds_;
+  std::map<std::string, std::uint32_t, std::less<>> kind_numbers_;
+  std::vector<Row> kinds_;
+  Overlap overlap_;
   std::unordered_map<std::uint32_t, Sums> operations_;
   std::vector<KeptSpan> longest_;  // a heap, the shortest on top
 };

@@ -22,7 +22,13 @@ std::string heading(const GraphProfile& graph) {
     text += ", the first " + std::to_string(graph.layers) + " of " +
             std::to_string(graph.of_layers) + " layers";
   }
-  return text + "\n";
+  const auto share = [&](SimulatedUnit unit) {
+    return percent(graph.alone_us[static_cast<std::size_t>(unit)], graph.us) + " %";
+  };
+  return text + "; busy alone: HMX " + share(SimulatedUnit::kMatrix) + ", HVX " +
+         share(SimulatedUnit::kVector) + ", DMA " + share(SimulatedUnit::kTransfer) + "; several " +
+         percent(graph.several_us, graph.us) + " %, none " + percent(graph.none_us, graph.us) +
+         " %\n";
 }
 
 Table stages() {
@@ -47,7 +53,7 @@ void add_stage(Table& table, const GraphProfile& graph) {
   const double threads = graph.facts.vector_threads == 0 ? 1 : graph.facts.vector_threads;
   table.add({graph.target, graph.graph,
              layered ? std::to_string(graph.layers) + "/" + std::to_string(graph.of_layers) : "",
-             milliseconds(graph.us), layered ? milliseconds(graph.us / graph.layers) : "",
+             milliseconds(graph.us), layered ? milliseconds(graph.layer_us()) : "",
              (graph.whole() ? "" : "~") + milliseconds(graph.model_us()),
              percent(graph.total.busy(SimulatedUnit::kMatrix), graph.us),
              percent(graph.total.busy(SimulatedUnit::kVector), graph.us * threads),
@@ -61,6 +67,8 @@ std::string rows_text(const std::string& what, const std::vector<Row>& rows, std
   if (most == 0 || rows.empty()) return "";
   Table table({{what, false},
                {"events", true},
+               {"time ms", true},
+               {"alone ms", true},
                {"HMX ms", true},
                {"HVX ms", true},
                {"DMA ms", true},
@@ -68,8 +76,8 @@ std::string rows_text(const std::string& what, const std::vector<Row>& rows, std
                {"written MB", true}});
   for (std::size_t i = 0; i < rows.size() && i < most; ++i) {
     const Sums& sums = rows[i].sums;
-    table.add({rows[i].name, std::to_string(sums.events),
-               milliseconds(sums.busy(SimulatedUnit::kMatrix)),
+    table.add({rows[i].name, std::to_string(sums.events), milliseconds(sums.time_us),
+               milliseconds(sums.alone_us), milliseconds(sums.busy(SimulatedUnit::kMatrix)),
                milliseconds(sums.busy(SimulatedUnit::kVector)),
                milliseconds(sums.busy(SimulatedUnit::kTransfer)), megabytes(sums.read_bytes),
                megabytes(sums.written_bytes)});
@@ -125,7 +133,7 @@ std::string print_text(const Report& report, std::size_t rows) {
     text += heading(graph);
     text += rows_text("library operation", graph.kinds, rows);
     text += rows_text("place in a layer, all layers", graph.places, rows);
-    text += rows_text("busiest operation", graph.operations, rows);
+    text += rows_text("longest operation", graph.operations, rows);
   }
   return text;
 }
