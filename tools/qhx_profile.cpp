@@ -166,12 +166,16 @@ void add_profile_command(CLI::App& program, int& exit_code) {
   command->add_option("checkpoint", a.checkpoint, "Hugging Face folder: config.json, safetensors");
   command->add_option("--preset", a.preset, "Sizes and formats of a published bundle")
       ->capture_default_str();
-  command->add_option("--soc", a.targets,
-                      "Architectures to simulate: v73 (SM8550), v75 (SM8650), v79 (SM8750), v81 "
-                      "(SM8850). Default: the preset's");
-  command->add_option("--stage", a.stages,
-                      "What to simulate: vision, prefill, decode, text (both), lmhead. Default: "
-                      "all");
+  command
+      ->add_option("--soc", a.targets,
+                   "Architectures to simulate: v73 (SM8550), v75 (SM8650), v79 (SM8750), v81 "
+                   "(SM8850). Default: the preset's")
+      ->delimiter(',');
+  command
+      ->add_option("--stage", a.stages,
+                   "What to simulate: vision, prefill, decode, text (both), lmhead. Default: "
+                   "all")
+      ->delimiter(',');
   command->add_option("--weights", a.weights, "w8, f16 or w4");
   command->add_option("--context", a.context_rows,
                       "Rows of the KV cache, or several like 512,1024");

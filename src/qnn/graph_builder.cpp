@@ -139,6 +139,10 @@ Status validate(const HtpGraphOptions& options) {
   if (options.vtcm_mb < 1 || options.vtcm_mb > 8) {
     return invalid_argument("VTCM of " + std::to_string(options.vtcm_mb) + " MB: expected 1 to 8");
   }
+  if (options.simulation && (options.simulation->corner < 1 || options.simulation->corner > 9)) {
+    return invalid_argument("voltage corner " + std::to_string(options.simulation->corner) +
+                            ": expected 1 to 9");
+  }
   return {};
 }
 
