@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "forge/bundle/numbered_operations.h"
 #include "forge/bundle/proof.h"
 #include "forge/bundle/record.h"
 #include "forge/bundle/rounding.h"
-#include "forge/bundle/simulation.h"
 #include "forge/ranges/record.h"
 #include "qnn/backend.h"
 
@@ -185,6 +185,13 @@ Result<std::uint64_t> write_context_in_worker(const ContextJob& job, const Forge
                          limits, on_advance);
   if (!peak.ok()) return peak.status().with_context(job.file);
   return peak;
+}
+
+Result<std::uint64_t> simulate_in_worker(const ContextJob& job, const ForgeOptions& options,
+                                         const WorkerLimits& limits, const OnAdvance& on_advance) {
+  QHX_CHECK(options.target.htp.simulation);
+  return write_context_in_worker(job, options, {}, options.target.htp.simulation->folder / job.file,
+                                 limits, on_advance);
 }
 
 int run_context_worker(const WorkerArguments& arguments) {

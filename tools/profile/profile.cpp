@@ -7,8 +7,9 @@
 #include <utility>
 
 #include "base/file.h"
+#include "forge/bundle/context_worker.h"
 #include "forge/bundle/costs.h"
-#include "forge/bundle/simulation.h"
+#include "forge/bundle/numbered_operations.h"
 #include "forge/bundle/text_graphs.h"
 #include "forge/hf/config.h"
 #include "profile/drawn_weights.h"

@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "forge/bundle/simulation.h"
+#include "forge/bundle/numbered_operations.h"
 #include "profile/overlap.h"
 #include "profile/report.h"
 #include "qnn/simulated_trace.h"

@@ -1,7 +1,6 @@
-#include "forge/bundle/simulation.h"
+#include "forge/bundle/numbered_operations.h"
 
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "base/file.h"
 
@@ -22,13 +21,6 @@ NumberedOperations parse_operations(const json& from) {
 }
 
 }  // namespace
-
-Result<std::uint64_t> simulate_in_worker(const ContextJob& job, const ForgeOptions& options,
-                                         const WorkerLimits& limits, const OnAdvance& on_advance) {
-  QHX_CHECK(options.target.htp.simulation);
-  return write_context_in_worker(job, options, {}, options.target.htp.simulation->folder / job.file,
-                                 limits, on_advance);
-}
 
 std::filesystem::path operations_file(const std::filesystem::path& folder,
                                       const std::string& graph) {
