@@ -153,7 +153,8 @@ Status run(const Arguments& arguments) {
   const auto report = profile::profile(options);
   line.reset();
   if (!report.ok()) return report.status();
-  return show(arguments, *report);
+  QHX_RETURN_IF_ERROR(show(arguments, *report));
+  return report->failures.empty() ? Status() : report->failures.front().status;
 }
 
 }  // namespace

@@ -113,9 +113,42 @@ TEST_F(Profile, ALibraryWithoutSimulatorIsNamed) {
   options_.forge.qnn_library = options_.forge.system_library = library;
   options_.stages = {Stage::kHead};
   const auto report = profile(options_);
-  EXPECT_EQ(report.status().code(), StatusCode::kNotFound);
-  EXPECT_THAT(report.status().message(), HasSubstr("written no simulation"));
-  EXPECT_THAT(report.status().message(), HasSubstr("libQhxCpu.so ("));
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(report->graphs.empty());
+  ASSERT_EQ(report->failures.size(), 1u);
+  EXPECT_EQ(report->failures[0].graph, "lmhead");
+  const Status& status = report->failures[0].status;
+  EXPECT_EQ(status.code(), StatusCode::kNotFound);
+  EXPECT_THAT(status.message(), HasSubstr("written no simulation"));
+  EXPECT_THAT(status.message(), HasSubstr("libQhxCpu.so ("));
+}
+
+TEST_F(Profile, AGraphThatCannotBeFinalizedDoesNotSpoilTheOthers) {
+  if (!take_vendor_library()) GTEST_SKIP() << "QHX_HTP_LIB_DIR is not set";
+  options_.stages = {Stage::kDecode, Stage::kHead};
+  options_.progress = [this](std::size_t, std::size_t, const std::string& graph) {
+    // The first graph's worker finds no weights, the second's does.
+    const auto weights = folder_.path() / "model.safetensors", away = folder_.path() / "away";
+    if (graph == "v79 decode_1" && std::filesystem::exists(weights))
+      std::filesystem::rename(weights, away);
+    if (graph == "v79 lmhead" && std::filesystem::exists(away))
+      std::filesystem::rename(away, weights);
+    return Status();
+  };
+  const auto report = profile(options_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  ASSERT_EQ(report->failures.size(), 1u);
+  EXPECT_THAT(report->failures[0].status.message(), HasSubstr("v79 decode_1"));
+  ASSERT_EQ(report->graphs.size(), 1u);
+  EXPECT_EQ(report->graphs[0].graph, "lmhead");
+}
+
+TEST_F(Profile, StopsOnRequest) {
+  if (!take_vendor_library()) GTEST_SKIP() << "QHX_HTP_LIB_DIR is not set";
+  options_.progress = [](std::size_t, std::size_t, const std::string&) {
+    return cancelled("stopped");
+  };
+  EXPECT_EQ(profile(options_).status().code(), StatusCode::kCancelled);
 }
 
 TEST_F(Profile, ATargetWithoutDeviceIsRefused) {

@@ -182,6 +182,8 @@ std::string print_html(const Report& report) {
                 (report.graphs.empty() ? "" : " " + report.graphs.front().facts.library) +
                 ", not measured on a device: host, calls and heat are not in these times.");
   stage_table(html, report);
+  for (const Failure& failure : report.failures)
+    html.line("p", "not simulated: " + failure.status.message());
   derived_list(html, report);
   for (const GraphProfile& graph : report.graphs) {
     html.line("h2", graph.target + " (" + graph.facts.soc + "): " + graph.graph);

@@ -176,6 +176,12 @@ ordered_json print_json(const Report& report) {
                    {"image_tokens", report.image_tokens}};
   out["graphs"] = ordered_json::array();
   for (const GraphProfile& graph : report.graphs) out["graphs"].push_back(graph_json(graph));
+  out["failures"] = ordered_json::array();
+  for (const Failure& failure : report.failures) {
+    out["failures"].push_back({{"target", failure.target},
+                               {"graph", failure.graph},
+                               {"error", failure.status.message()}});
+  }
   out["derived"] = ordered_json::array();
   for (const Derived& derived : report.derived) out["derived"].push_back(derived_json(derived));
   return out;

@@ -87,13 +87,19 @@ class Profiler {
     if (all.empty()) return invalid_argument("--stage: the preset has no such graph");
     for (const auto& [forge, task] : all) {
       const std::string what = forge.target.name + " " + task.graph;
-      const auto wait = [&, done = report_.graphs.size()](double) -> Status {
+      const auto wait = [&,
+                         done = report_.graphs.size() + report_.failures.size()](double) -> Status {
         return options_.progress ? options_.progress(done, all.size(), what) : Status();
       };
       QHX_RETURN_IF_ERROR(wait(0));
       auto graph = simulate(forge, task, wait);
-      if (!graph.ok()) return graph.status().with_context(what);
-      report_.graphs.push_back(*std::move(graph));
+      if (graph.status().code() == StatusCode::kCancelled) return graph.status();
+      if (graph.ok()) {
+        report_.graphs.push_back(*std::move(graph));
+      } else {
+        report_.failures.push_back(
+            {forge.target.name, task.graph, graph.status().with_context(what)});
+      }
     }
     report_.derived = derive(report_);
     return std::move(report_);

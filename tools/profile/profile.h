@@ -26,6 +26,8 @@ struct Options {
   std::function<Status(std::size_t done, std::size_t of, const std::string& graph)> progress;
 };
 
+// Minutes of work are not thrown away for a graph that the library cannot finalize: it is one of
+// the report's failures. What concerns all graphs, and a stop on request, is an error.
 Result<Report> profile(const Options& options);
 
 }  // namespace qhx::profile

@@ -85,11 +85,18 @@ struct Derived {
   std::vector<Speed> decode;
 };
 
+// A graph that could not be simulated.
+struct Failure {
+  std::string target, graph;
+  Status status;
+};
+
 struct Report {
   std::string model, weights, image;
   bool drawn_weights = false;
   std::uint32_t image_tokens = 0;
   std::vector<GraphProfile> graphs;
+  std::vector<Failure> failures;  // known where the report was made, not in its JSON's reader
   std::vector<Derived> derived;
 };
 

@@ -126,6 +126,8 @@ std::string print_text(const Report& report, std::size_t rows) {
     add_stage(table, graph);
   }
   text += "\n" + table.to_text("");
+  for (const Failure& failure : report.failures)
+    text += "not simulated: " + failure.status.message() + "\n";
   if (!report.derived.empty()) text += "\n";
   for (const Derived& derived : report.derived) text += derived_text(derived);
   for (const GraphProfile& graph : report.graphs) {
