@@ -96,6 +96,7 @@ Result<profile::Options> make_options(const Arguments& from) {
   to.forge.checkpoint = from.checkpoint;
   QHX_RETURN_IF_ERROR(forge::apply_preset(from.preset, to.forge));
   QHX_RETURN_IF_ERROR(set_sizes(from, to.forge));
+  QHX_ASSIGN_OR_RETURN(to.stages, parse_stages(from.stages));
   if (from.no_dlbc) to.forge.target.htp.dlbc = false;
   to.forge.measure = false;
   to.forge.threads = from.threads;
@@ -109,7 +110,6 @@ Result<profile::Options> make_options(const Arguments& from) {
   to.forge.qnn_library = std::move(libraries.backend);
   to.forge.system_library = std::move(libraries.system);
   to.targets = from.targets.empty() ? std::vector{to.forge.target.name} : from.targets;
-  QHX_ASSIGN_OR_RETURN(to.stages, parse_stages(from.stages));
   to.corner = from.corner;
   to.layers = from.layers;
   to.draw_weights = from.config_only;
