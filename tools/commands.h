@@ -9,6 +9,7 @@ namespace qhx::tools {
 void add_bench_command(CLI::App& program, int& exit_code);
 void add_forge_command(CLI::App& program, int& exit_code);
 void add_inspect_command(CLI::App& program, int& exit_code);
+void add_profile_command(CLI::App& program, int& exit_code);
 void add_tune_command(CLI::App& program, int& exit_code);
 void add_verify_command(CLI::App& program, int& exit_code);
 // The other side of the forge's worker processes; not shown in help.

@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   qhx::tools::add_forge_command(program, exit_code);
   qhx::tools::add_inspect_command(program, exit_code);
+  qhx::tools::add_profile_command(program, exit_code);
   qhx::tools::add_verify_command(program, exit_code);
   qhx::tools::add_tune_command(program, exit_code);
   qhx::tools::add_bench_command(program, exit_code);

@@ -71,6 +71,7 @@ class TextGraph {
   TextGraph(const TextGraph&) = delete;  // ops_ refers to builder_
 
   void layer(std::size_t index, const TextLayer& w) {
+    builder_.part("layer " + std::to_string(index));
     const Value attended = attention(index, ops_.rms_norm(hidden_, w.input_norm, epsilon_), w);
     hidden_ = ops_.add(hidden_, ops_.linear(attended, w.o));
     hidden_ = ops_.add(hidden_, mlp(ops_.rms_norm(hidden_, w.post_norm, epsilon_), w));
@@ -83,6 +84,7 @@ class TextGraph {
   }
 
   Result<qnn::Graph> finish(const VectorWeight& final_norm) {
+    builder_.part("final norm");
     const Value y = ops_.output("y", {rows_, sizes_.hidden});
     ops_.reshape_into(ops_.rms_norm(hidden_, final_norm, epsilon_), y);
     return std::move(builder_).finalize();

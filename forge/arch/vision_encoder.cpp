@@ -72,6 +72,7 @@ class VisionGraph {
   VisionGraph(const VisionGraph&) = delete;  // ops_ refers to builder_
 
   void block(std::size_t index, const VisionBlock& w) {
+    builder_.part("layer " + std::to_string(index));
     const Value attended = attention(index, ops_.layer_norm(hidden_, w.norm1, epsilon_), w);
     hidden_ = ops_.add(hidden_, ops_.linear(attended, w.proj));
     const Value normed = ops_.layer_norm(hidden_, w.norm2, epsilon_);
@@ -83,12 +84,14 @@ class VisionGraph {
 
   // Normalises the concatenation of the patches of a token.
   void deepstack(std::size_t index, const Merger& w) {
+    builder_.part("deepstack merger " + std::to_string(index));
     const Value merged = ops_.layer_norm(concatenated(hidden_), w.norm, epsilon_);
     merge(merged, w, "deepstack_" + std::to_string(index), scales_.feature(index));
   }
 
   // Normalises each patch, then concatenates.
   Result<qnn::Graph> finish(const Merger& w) {
+    builder_.part("merger");
     merge(concatenated(ops_.layer_norm(hidden_, w.norm, epsilon_)), w, "image_embeds", 0);
     return std::move(builder_).finalize();
   }

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/log.h"
+#include "forge/bundle/numbered_operations.h"
 #include "forge/bundle/proof.h"
 #include "forge/bundle/record.h"
 #include "forge/bundle/rounding.h"
@@ -27,6 +29,9 @@ std::string print_job(const ContextJob& job, const ForgeOptions& options, const 
   return json{{"kind", static_cast<int>(job.kind)},
               {"name", job.file},
               {"share_weights", job.share_weights},
+              {"graph", job.graph},
+              {"layers", job.layers},
+              {"corner", options.target.htp.simulation ? options.target.htp.simulation->corner : 0},
               {"target", options.target.name},
               {"weights", name(options.weights)},
               {"budget", options.budget ? to_string(*options.budget) : ""},
@@ -51,6 +56,8 @@ Result<Job> parse_job(const WorkerArguments& arguments) {
   job.context.kind = static_cast<ContextKind>(from.at("kind").get<int>());
   job.context.file = from.at("name").get<std::string>();
   job.context.share_weights = from.at("share_weights").get<bool>();
+  job.context.graph = from.at("graph").get<std::string>();
+  job.context.layers = from.at("layers").get<std::uint32_t>();
   job.file = arguments.file;
   job.options.checkpoint = arguments.checkpoint;
   job.options.qnn_library = arguments.library;
@@ -71,6 +78,8 @@ Result<Job> parse_job(const WorkerArguments& arguments) {
   job.options.prefill = from.at("prefill").get<bool>();
   job.options.pictures = from.at("pictures").get<bool>();
   job.options.target.htp.dlbc = from.at("dlbc").get<bool>();
+  if (const int corner = from.at("corner").get<int>(); corner != 0)
+    job.options.target.htp.simulation = {.folder = job.file.parent_path(), .corner = corner};
   job.options.prove = from.at("prove").get<bool>();
   job.scales = parse_plan(from.at("scales"));
   job.options.threads = from.at("threads").get<int>();
@@ -100,9 +109,23 @@ Result<Trials> judge(const ContextJob& job, const GraphSource& source,
   return run_trials(graphs, source.config, checkpoint);
 }
 
+// The graphs are in contexts of their own: a log tells the numbers of one graph.
+Status simulate(const Job& job, const GraphSource& source,
+                const std::shared_ptr<const qnn::Backend>& backend, const qnn::OperationIds& ids) {
+  QHX_ASSIGN_OR_RETURN(const std::vector<qnn::Graph> graphs,
+                       build_graphs(job.context, source, backend));
+  const std::filesystem::path folder = job.options.target.htp.simulation->folder;
+  for (const qnn::Graph& graph : graphs) {
+    QHX_RETURN_IF_ERROR(
+        write_operations(operations_file(folder, graph.name()), ids, graph.operations()));
+  }
+  return {};
+}
+
 Status do_job(const Job& job) {
   const ForgeOptions& options = job.options;
-  QHX_ASSIGN_OR_RETURN(const hf::ModelConfig config, hf::load_config(options.checkpoint));
+  QHX_ASSIGN_OR_RETURN(hf::ModelConfig whole, hf::load_config(options.checkpoint));
+  const hf::ModelConfig config = config_of(job.context, std::move(whole));
   QHX_ASSIGN_OR_RETURN(const hf::Checkpoint checkpoint, hf::Checkpoint::open(options.checkpoint));
   QHX_ASSIGN_OR_RETURN(const WeightPlan plan, weight_plan(options, job.file.parent_path()));
   ThreadPool pool(options.threads);
@@ -120,8 +143,15 @@ Status do_job(const Job& job) {
                              });
   const GraphSource source{options, config, weights, job.scales};
   QHX_ASSIGN_OR_RETURN(const auto system, qnn::SystemLibrary::open(options.system_library));
+  const auto ids = std::make_shared<qnn::OperationIds>();  // the library logs while it unloads
+  // Before the backend is made: it then asks the library for as much as somebody wants to read.
+  if (options.target.htp.simulation) {
+    set_log_sink([ids](LogLevel, std::string_view line) { ids->read_log_line(line); },
+                 LogLevel::kDebug);
+  }
   QHX_ASSIGN_OR_RETURN(const auto backend, open_backend(options.qnn_library,
                                                         options.target.soc_model, options.threads));
+  if (options.target.htp.simulation) return simulate(job, source, backend, *ids);
   QHX_ASSIGN_OR_RETURN(std::vector<qnn::Graph> graphs, build_graphs(job.context, source, backend));
   if (options.prove) {
     auto proofs = prove(graphs, trials);
@@ -155,6 +185,13 @@ Result<std::uint64_t> write_context_in_worker(const ContextJob& job, const Forge
                          limits, on_advance);
   if (!peak.ok()) return peak.status().with_context(job.file);
   return peak;
+}
+
+Result<std::uint64_t> simulate_in_worker(const ContextJob& job, const ForgeOptions& options,
+                                         const WorkerLimits& limits, const OnAdvance& on_advance) {
+  QHX_CHECK(options.target.htp.simulation);
+  return write_context_in_worker(job, options, {}, options.target.htp.simulation->folder / job.file,
+                                 limits, on_advance);
 }
 
 int run_context_worker(const WorkerArguments& arguments) {

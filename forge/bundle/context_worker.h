@@ -22,6 +22,12 @@ Result<std::uint64_t> write_context_in_worker(const ContextJob& job, const Forge
                                               const WorkerLimits& limits,
                                               const OnAdvance& on_advance);
 
+// The job's graphs are built and finalized in a worker, and nothing is written but what the
+// simulator says (options.target.htp.simulation): into its folder, for each graph, the trace and
+// operations_file(). Returns the worker's peak resident memory.
+Result<std::uint64_t> simulate_in_worker(const ContextJob& job, const ForgeOptions& options,
+                                         const WorkerLimits& limits, const OnAdvance& on_advance);
+
 // What follows the command, in this order.
 struct WorkerArguments {
   std::string job, checkpoint, library, system_library, judge_library, file;

@@ -23,9 +23,13 @@ Result<std::vector<qnn::Graph>> build(const ContextJob& job, const GraphSource& 
     case ContextKind::kVision:
       return only(build_vision_encoder(context, from.config, from.weights,
                                        patch_grid(from.options, from.config), htp, from.scales));
-    case ContextKind::kText:
-      return build_text_decoder(context, from.config, from.weights,
-                                text_spec(from.options, from.config), from.scales);
+    case ContextKind::kText: {
+      TextDecoderSpec spec = text_spec(from.options, from.config);
+      std::erase_if(spec.graphs, [&](const TextGraphSpec& graph) {
+        return !job.graph.empty() && graph.name != job.graph;
+      });
+      return build_text_decoder(context, from.config, from.weights, spec, from.scales);
+    }
     case ContextKind::kHead:
       return only(build_lm_head(context, from.config, from.weights, htp));
   }
@@ -52,12 +56,13 @@ void for_each_weight(const hf::ModelConfig& config, const See& see) {
 std::vector<ContextJob> context_jobs(const ForgeOptions& options, const BundleNames& names) {
   std::vector<ContextJob> jobs;
   if (options.pictures)
-    jobs.push_back({ContextKind::kVision, "vision encoder", names.vision, false});
+    jobs.push_back({ContextKind::kVision, "vision encoder", names.vision, false, {}, 0});
   const bool shared = text_graphs(options, false).size() > 1;
-  jobs.push_back({ContextKind::kText, "text decoder", names.llm, shared});
+  jobs.push_back({ContextKind::kText, "text decoder", names.llm, shared, {}, 0});
   if (needs_twin(options))
-    jobs.push_back({ContextKind::kText, "text decoder for emulation", names.llm_emulation, false});
-  jobs.push_back({ContextKind::kHead, "lm-head", names.lmhead, false});
+    jobs.push_back(
+        {ContextKind::kText, "text decoder for emulation", names.llm_emulation, false, {}, 0});
+  jobs.push_back({ContextKind::kHead, "lm-head", names.lmhead, false, {}, 0});
   return jobs;
 }
 
@@ -69,6 +74,10 @@ bool needs_twin(const ForgeOptions& options) {
 TextDecoderSpec text_spec(const ForgeOptions& options, const hf::ModelConfig& config) {
   const bool deepstack = options.pictures && !config.vision.deepstack_layers.empty();
   return {.graphs = text_graphs(options, deepstack), .htp = options.target.htp, .kv = options.kv};
+}
+
+hf::ModelConfig config_of(const ContextJob& job, hf::ModelConfig config) {
+  return job.layers == 0 ? config : hf::first_layers(std::move(config), job.layers);
 }
 
 ContextWeights::ContextWeights(const hf::ModelConfig& config) {

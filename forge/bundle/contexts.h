@@ -25,6 +25,9 @@ struct ContextJob {
   const char* stage = "";      // what the work is called
   std::string file;            // name in the bundle
   bool share_weights = false;  // several graphs over one set of weights
+  // For measurements, of which no bundle comes:
+  std::string graph;         // this one of the text decoder's alone; empty: all
+  std::uint32_t layers = 0;  // the first ones of the model alone; 0: all
 };
 
 // In the order in which they are made.
@@ -35,6 +38,9 @@ bool needs_twin(const ForgeOptions& options);
 
 // Graphs of the text decoder.
 TextDecoderSpec text_spec(const ForgeOptions& options, const hf::ModelConfig& config);
+
+// The configuration that the job's graphs are built by.
+hf::ModelConfig config_of(const ContextJob& job, hf::ModelConfig config);
 
 // Elements of the checkpoint's tensors that each kind of context is made of.
 struct ContextWeights {

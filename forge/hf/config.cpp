@@ -366,4 +366,12 @@ Result<ModelConfig> load_config(const std::filesystem::path& folder) {
   return parse_config(main, generation, preprocessor).with_context(folder.string());
 }
 
+ModelConfig first_layers(ModelConfig config, std::size_t layers) {
+  config.text.n_layers = std::min(config.text.n_layers, layers);
+  config.vision.depth = std::min(config.vision.depth, layers);
+  std::erase_if(config.vision.deepstack_layers,
+                [&](std::size_t block) { return block >= config.vision.depth; });
+  return config;
+}
+
 }  // namespace qhx::hf

@@ -110,6 +110,10 @@ Result<ModelConfig> parse_config(std::string_view config_json, std::string_view 
 // From a folder. config.json must exist, the other two may be absent.
 Result<ModelConfig> load_config(const std::filesystem::path& folder);
 
+// The same model with its first layers alone, of the text decoder and of the vision encoder: what
+// it computes means nothing, what it costs does.
+ModelConfig first_layers(ModelConfig config, std::size_t layers);
+
 struct ExpectedTensor {
   std::string name;
   std::vector<std::size_t> shape;

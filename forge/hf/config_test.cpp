@@ -80,6 +80,19 @@ TEST(Config, DeepstackMergersMayTakeTheBlocksInAnyOrder) {
   EXPECT_EQ(config->vision.deepstack_merger_of(0), std::nullopt);
 }
 
+TEST(Config, FirstLayersKeepWhatTheyNeed) {
+  const auto whole = parse_config(base_config().dump(), "", "");
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  const ModelConfig cut = first_layers(*whole, 2);
+  EXPECT_EQ(cut.text.n_layers, 2u);
+  EXPECT_EQ(cut.vision.depth, 2u);
+  EXPECT_THAT(cut.vision.deepstack_layers, ElementsAre(0));
+  const ModelConfig same = first_layers(*whole, 9);
+  EXPECT_EQ(same.text.n_layers, 3u);
+  EXPECT_EQ(same.vision.depth, 4u);
+  EXPECT_THAT(same.vision.deepstack_layers, ElementsAre(0, 2));
+}
+
 TEST(Config, ReadsTheNewerSpelling) {
   Json json = base_config();
   Json& text = json["text_config"];

@@ -79,18 +79,32 @@ class IoBinding {
   std::vector<RegisteredMemory::Handle> registered_;
 };
 
+// An operation as it was put into a graph.
+struct Operation {
+  std::string name;    // "Conv2d_17"
+  std::string type;    // "Conv2d"
+  std::string part;    // of the graph, as its builder called it: "layer 3"
+  std::string weight;  // name of the first constant among its inputs; may be empty
+};
+
 // A graph that can be executed. Executions of one graph are serialized by the caller.
 class Graph {
  public:
   // From a context made from a binary; `info` is what the system library says of it.
   static Result<Graph> retrieve(std::shared_ptr<Context> context, GraphInfo info);
   // After finalizing in this process (GraphBuilder).
-  Graph(std::shared_ptr<Context> context, Qnn_GraphHandle_t handle, GraphInfo info)
-      : context_(std::move(context)), handle_(handle), info_(std::move(info)) {}
+  Graph(std::shared_ptr<Context> context, Qnn_GraphHandle_t handle, GraphInfo info,
+        std::vector<Operation> operations = {})
+      : context_(std::move(context)),
+        handle_(handle),
+        info_(std::move(info)),
+        operations_(std::move(operations)) {}
 
   const GraphInfo& info() const { return info_; }
   const std::string& name() const { return info_.name; }
   const std::shared_ptr<Context>& context() const { return context_; }
+  // In the order in which they were added. Empty for a graph from a binary.
+  const std::vector<Operation>& operations() const { return operations_; }
 
   // Blocks until the outputs are written. The binding must be complete and made from this graph's
   // info.
@@ -100,6 +114,7 @@ class Graph {
   std::shared_ptr<Context> context_;
   Qnn_GraphHandle_t handle_;
   GraphInfo info_;
+  std::vector<Operation> operations_;
 };
 
 }  // namespace qhx::qnn

@@ -1,8 +1,10 @@
 #include "qnn/graph_builder.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
+#include "base/check.h"
 #include "qnn/error.h"
 
 namespace qhx::qnn {
@@ -75,28 +77,57 @@ Qnn_QuantizeParams_t encode(const WeightEncoding& encoding, const Dims& dims,
 }
 
 // The HTP options of a graph in the interface's terms. Pointers stay valid while the object lives.
-struct HtpConfigs {
-  explicit HtpConfigs(const HtpGraphOptions& options) {
-    custom[0].option = QNN_HTP_GRAPH_CONFIG_OPTION_OPTIMIZATION;
-    custom[0].optimizationOption = {QNN_HTP_GRAPH_OPTIMIZATION_TYPE_FINALIZE_OPTIMIZATION_FLAG,
-                                    static_cast<float>(options.optimization)};
-    custom[1].option = QNN_HTP_GRAPH_CONFIG_OPTION_VTCM_SIZE_IN_MB;
-    custom[1].vtcmSizeInMB = options.vtcm_mb;
-    custom[2].option = QNN_HTP_GRAPH_CONFIG_OPTION_OPTIMIZATION;
-    custom[2].optimizationOption = {QNN_HTP_GRAPH_OPTIMIZATION_TYPE_ENABLE_DLBC,
-                                    options.dlbc ? 1.0f : 0.0f};
-    for (std::size_t i = 0; i < kCount; ++i) {
-      configs[i].option = QNN_GRAPH_CONFIG_OPTION_CUSTOM;
-      configs[i].customConfig = &custom[i];
-      list[i] = &configs[i];
-    }
+class HtpConfigs {
+ public:
+  HtpConfigs(const HtpGraphOptions& options, const std::string& graph) {
+    optimization(QNN_HTP_GRAPH_OPTIMIZATION_TYPE_FINALIZE_OPTIMIZATION_FLAG,
+                 static_cast<float>(options.optimization));
+    add(QNN_HTP_GRAPH_CONFIG_OPTION_VTCM_SIZE_IN_MB).vtcmSizeInMB = options.vtcm_mb;
+    optimization(QNN_HTP_GRAPH_OPTIMIZATION_TYPE_ENABLE_DLBC, options.dlbc ? 1.0f : 0.0f);
+    if (options.simulation) simulate(*options.simulation, graph);
   }
   HtpConfigs(const HtpConfigs&) = delete;
 
-  static constexpr std::size_t kCount = 3;
-  QnnHtpGraph_CustomConfig_t custom[kCount] = {};
-  QnnGraph_Config_t configs[kCount] = {};
-  const QnnGraph_Config_t* list[kCount + 1] = {};
+  // Ends with a null pointer.
+  const QnnGraph_Config_t** list() { return list_.data(); }
+
+ private:
+  static constexpr std::size_t kMost = 8;
+
+  QnnHtpGraph_CustomConfig_t& add(QnnHtpGraph_ConfigOption_t option) {
+    QHX_CHECK(count_ < kMost);
+    configs_[count_].option = QNN_GRAPH_CONFIG_OPTION_CUSTOM;
+    configs_[count_].customConfig = &custom_[count_];
+    list_[count_] = &configs_[count_];
+    custom_[count_].option = option;
+    return custom_[count_++];
+  }
+
+  void optimization(QnnHtpGraph_OptimizationType_t type, float value) {
+    add(QNN_HTP_GRAPH_CONFIG_OPTION_OPTIMIZATION).optimizationOption = {type, value};
+  }
+
+  Qnn_Scalar_t& finalize_option(const char* key, Qnn_DataType_t type) {
+    QnnHtpGraph_FinalizeConfig_t& option =
+        add(QNN_HTP_GRAPH_CONFIG_OPTION_FINALIZE_CONFIG).finalizeConfig;
+    option = {key, {}};
+    option.value.dataType = type;
+    return option.value;
+  }
+
+  void simulate(const HtpSimulation& simulation, const std::string& graph) {
+    trace_ = simulation.trace_file(graph).string();
+    finalize_option("hextimate", QNN_DATATYPE_BOOL_8).bool8Value = 1;
+    finalize_option("sim_trace_final", QNN_DATATYPE_STRING).stringValue = trace_.c_str();
+    for (const char* key : {"sim_core_voltage_corner", "sim_bus_voltage_corner"})
+      finalize_option(key, QNN_DATATYPE_INT_32).int32Value = simulation.corner;
+  }
+
+  std::string trace_;
+  std::size_t count_ = 0;
+  std::array<QnnHtpGraph_CustomConfig_t, kMost> custom_ = {};
+  std::array<QnnGraph_Config_t, kMost> configs_ = {};
+  std::array<const QnnGraph_Config_t*, kMost + 1> list_ = {};
 };
 
 // Values that the library accepts without a word and that are wrong.
@@ -107,6 +138,10 @@ Status validate(const HtpGraphOptions& options) {
   }
   if (options.vtcm_mb < 1 || options.vtcm_mb > 8) {
     return invalid_argument("VTCM of " + std::to_string(options.vtcm_mb) + " MB: expected 1 to 8");
+  }
+  if (options.simulation && (options.simulation->corner < 1 || options.simulation->corner > 9)) {
+    return invalid_argument("voltage corner " + std::to_string(options.simulation->corner) +
+                            ": expected 1 to 9");
   }
   return {};
 }
@@ -124,12 +159,12 @@ Param u32_list(const char* name, std::initializer_list<std::uint32_t> values) {
 Result<GraphBuilder> GraphBuilder::create(std::shared_ptr<Context> context, std::string name,
                                           const HtpGraphOptions& htp) {
   QHX_RETURN_IF_ERROR(validate(htp).with_context("graph " + name));
-  const HtpConfigs configs(htp);
+  HtpConfigs configs(htp, name);
   const bool cpu = context->backend().library().is_qhx_cpu();
   GraphBuilder builder(std::move(context), std::move(name));
-  const Qnn_ErrorHandle_t code = builder.context_->api().graphCreate(
-      builder.context_->handle(), builder.name_.c_str(),
-      cpu ? nullptr : const_cast<const QnnGraph_Config_t**>(configs.list), &builder.handle_);
+  const Qnn_ErrorHandle_t code =
+      builder.context_->api().graphCreate(builder.context_->handle(), builder.name_.c_str(),
+                                          cpu ? nullptr : configs.list(), &builder.handle_);
   QHX_RETURN_IF_ERROR(check(code, "graphCreate " + builder.name_));
   return builder;
 }
@@ -242,6 +277,11 @@ void GraphBuilder::add(const char* op_type, std::span<const Value> inputs,
   fail(check(api.backendValidateOpConfig(context_->backend().handle(), config),
              "operation " + name));
   if (status_.ok()) fail(check(api.graphAddNode(handle_, config), "operation " + name));
+  const auto weight = std::find_if(inputs.begin(), inputs.end(), [&](const Value& value) {
+    return tensors_[value.index]->tensor.v1.type == QNN_TENSOR_TYPE_STATIC;
+  });
+  operations_.push_back(
+      {name, op_type, part_, weight == inputs.end() ? "" : tensors_[weight->index]->name});
 }
 
 Result<Graph> GraphBuilder::finalize() && {
@@ -256,7 +296,7 @@ Result<Graph> GraphBuilder::finalize() && {
     QHX_ASSIGN_OR_RETURN(TensorInfo tensor, read_tensor(stored->tensor));
     (kind == QNN_TENSOR_TYPE_APP_WRITE ? info.inputs : info.outputs).push_back(std::move(tensor));
   }
-  return Graph(std::move(context_), handle_, std::move(info));
+  return Graph(std::move(context_), handle_, std::move(info), std::move(operations_));
 }
 
 }  // namespace qhx::qnn

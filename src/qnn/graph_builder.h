@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
@@ -50,10 +52,23 @@ struct Param {
 Param u32_list(const char* name, std::initializer_list<std::uint32_t> values);
 Param u32_list(const char* name, const Dims& values);
 
+// While the library of the HTP finalizes a graph it can simulate an execution on the device. These
+// are options of library 2.51's own optimizer and no documented interface: another build may not
+// know them, and then writes no file.
+struct HtpSimulation {
+  std::filesystem::path folder;  // gets trace_file() of each graph, for qnn/simulated_trace
+  std::int32_t corner = 9;       // of the clocks of cores and memory, 1 (slowest) to 9
+
+  std::filesystem::path trace_file(const std::string& graph) const {
+    return folder / (graph + ".json");
+  }
+};
+
 struct HtpGraphOptions {
   std::uint32_t optimization = 3;  // O1 to O3
   std::uint32_t vtcm_mb = 8;
   bool dlbc = true;
+  std::optional<HtpSimulation> simulation;
 };
 
 class GraphBuilder {
@@ -71,6 +86,9 @@ class GraphBuilder {
   // library 2.51 and ours do; a test holds them to it).
   Value constant(std::string name, Qnn_DataType_t type, Dims dims, std::span<const std::byte> bytes,
                  const WeightEncoding& encoding = {});
+
+  // What the operations that follow belong to ("layer 3"), for those who measure the graph.
+  void part(std::string name) { part_ = std::move(name); }
 
   // Validates the operation and adds it. Inputs must be produced by earlier operations.
   void add(const char* op_type, std::initializer_list<Value> inputs,
@@ -100,6 +118,8 @@ class GraphBuilder {
   struct Stored;
   std::vector<std::shared_ptr<Stored>> tensors_;
   std::uint32_t next_name_ = 0;
+  std::string part_;
+  std::vector<Operation> operations_;
 };
 
 }  // namespace qhx::qnn

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <numeric>
 #include <random>
+#include <set>
 
 #include "base/f16.h"
 #include "base/log.h"
@@ -18,6 +19,8 @@
 #include "qnn/device_info.h"
 #include "qnn/error.h"
 #include "qnn/graph_builder.h"
+#include "qnn/operation_ids.h"
+#include "qnn/simulated_trace.h"
 
 namespace qhx::qnn {
 namespace {
@@ -287,6 +290,44 @@ TEST_F(VendorLibrary, KnownNoiseStaysOutOfTheLog) {
   ASSERT_TRUE(graph.ok()) << graph.status();
   EXPECT_FALSE(seen.empty()) << "at debug level the library has something to say";
   EXPECT_EQ(seen.find("GraphHtpSettings option"), std::string::npos);
+}
+
+TEST_F(VendorLibrary, SimulatesTheDeviceWhileItFinalizes) {
+  const auto folder = std::filesystem::temp_directory_path() / "qhx_simulation_test";
+  std::filesystem::create_directories(folder);
+  OperationIds ids;
+  set_log_sink([&](LogLevel, std::string_view line) { ids.read_log_line(line); }, LogLevel::kDebug);
+  const auto build = [&](std::int32_t corner) -> Result<Graph> {
+    HtpGraphOptions options;
+    options.simulation = HtpSimulation{.folder = folder, .corner = corner};
+    QHX_ASSIGN_OR_RETURN(GraphBuilder graph, GraphBuilder::create(make_context(), "sum", options));
+    graph.part("layer 7");
+    const Value x = graph.input("x", QNN_DATATYPE_FLOAT_16, {1, 1, 64, 256});
+    const std::vector<std::uint16_t> ones(256, f32_to_f16(1.0f));
+    const Value w =
+        graph.constant("w", QNN_DATATYPE_FLOAT_16, {1, 1, 1, 256}, std::as_bytes(std::span(ones)));
+    const Value y = graph.output("y", QNN_DATATYPE_FLOAT_16, {1, 1, 64, 256});
+    graph.add(op::kBinary, {x, w}, {y}, {{"operation", static_cast<std::uint32_t>(Binary::kAdd)}});
+    return std::move(graph).finalize();
+  };
+  const auto graph = build(9);
+  set_log_sink({}, LogLevel::kWarn);
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  ASSERT_EQ(graph->operations().size(), 1u);
+  EXPECT_EQ(graph->operations()[0].part, "layer 7");
+  EXPECT_EQ(graph->operations()[0].weight, "w");
+
+  std::set<std::string> operations;
+  const auto facts = read_simulated_trace(folder / "sum.json", [&](const SimulatedEvent& event) {
+    const auto name = ids.names().find(event.operation);
+    if (name != ids.names().end()) operations.insert(name->second);
+  });
+  std::filesystem::remove_all(folder);
+  ASSERT_TRUE(facts.ok()) << facts.status();
+  EXPECT_EQ(facts->soc, "SM8750");
+  EXPECT_GT(facts->cycles, 0);
+  EXPECT_THAT(operations, ::testing::Contains(graph->operations()[0].name));
+  EXPECT_EQ(build(10).status().code(), StatusCode::kInvalidArgument);
 }
 
 // Emulation has no clocks, but checks what it is told.
