@@ -310,5 +310,49 @@ TEST(Damage, IsFoundWhateverThreadComesFirst) {
   Client::api().contextFree(context, nullptr);
 }
 
+// Activations of a loaded context are as fine as its config says, unless the backend's says so.
+TEST(ContextConfig, TellsTheFormOfActivations) {
+  DecoderShape shape = kTinyDecoder;
+  shape.weights = WeightForm::kW8;
+  shape.tokens = 40;  // more than compute exactly in any case
+  Client maker({"qhx.activations:int16"});
+  Built built = build(maker, false, shape);
+  const auto outputs = [&](const std::vector<std::string>& options, std::string form) {
+    Client client(options);
+    QnnContext_Config_t config{};
+    config.option = QNN_CONTEXT_CONFIG_OPTION_CUSTOM;
+    config.customConfig = form.data();
+    const QnnContext_Config_t* configs[] = {form.empty() ? nullptr : &config, nullptr};
+    Qnn_ContextHandle_t context = nullptr;
+    const Qnn_ErrorHandle_t error = Client::api().contextCreateFromBinary(
+        client.backend(), nullptr, configs, built.binary.data(), built.binary.size(), &context,
+        nullptr);
+    if (error != 0) return Named{};
+    Qnn_GraphHandle_t graph = nullptr;
+    EXPECT_EQ(Client::api().graphRetrieve(context, "prefill", &graph), 0u);
+    const Named found = run(graph, built.prefill.edges, decoder_inputs(shape, 4, 5));
+    EXPECT_EQ(Client::api().contextFree(context, nullptr), 0u);
+    return found;
+  };
+  const Named fine = outputs({}, "qhx.activations:int16");
+  EXPECT_EQ(fine, built.prefill_out);
+  const bool bytes = outputs({}, "qhx.activations:int8") != outputs({}, "");
+  const Named rough = outputs({"qhx.activations:int8"}, "");
+  EXPECT_NE(rough, fine);
+  EXPECT_EQ(outputs({"qhx.activations:int16"}, "qhx.activations:int8"), fine);
+  if (bytes) {
+    EXPECT_EQ(outputs({}, "qhx.activations:int8"), rough);
+  }
+
+  for (const char* wrong : {"qhx.activations:int9", "qhx.threads:2", "anything"}) {
+    Client::take_log();
+    EXPECT_TRUE(outputs({}, wrong).empty());
+    EXPECT_NE(Client::take_log().find(wrong == std::string("qhx.activations:int9")
+                                          ? "found 'int9'"
+                                          : "expected qhx.activations:FORM"),
+              std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace qhx::cpu::testing

@@ -553,8 +553,9 @@ TEST_P(LinearTest, EqualsPlainArithmetic) {
   const bool is_matmul = form == LinearForm::kMatMul || form == LinearForm::kMatMulTransposed;
   if (weights == WeightForm::kW4Groups && is_matmul) return;  // refused: RefusalTest
   // f16 edges, weights and accumulation err by far less than quantized activations do.
-  constexpr std::pair<const char*, double> kForms[] = {
-      {"auto", 1e-3}, {"f32", 1e-3}, {"int16", 1e-3}, {"int8", 1e-2}};
+  constexpr std::pair<const char*, double> kForms[] = {{"auto", 1e-3},  {"f32", 1e-3},
+                                                       {"int16", 1e-3}, {"wide", 1e-2},
+                                                       {"mixed", 1e-2}, {"int8", 1e-2}};
   for (const auto& [activations, tolerance] : kForms) {
     Client client({std::string("qhx.activations:") + activations});
     for (const std::uint32_t M : {1u, 3u, 70u}) {

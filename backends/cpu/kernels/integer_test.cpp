@@ -14,7 +14,8 @@ class Quantized {
     kernels.quantize(x.data(), stride, 0, m, rows);
   }
 
-  double value(const KernelTable& kernels, std::size_t row, std::size_t k) const {
+  // With `used` below the rows' levels: of the high piece alone.
+  double value(const KernelTable& kernels, std::size_t row, std::size_t k, int used) const {
     const std::size_t group = row * rows.groups + k / kIntegerGroup;
     const auto levels = static_cast<std::size_t>(rows.levels);
     const std::int8_t* const at = rows.values + group * levels * kIntegerGroup + k % kIntegerGroup;
@@ -24,8 +25,12 @@ class Quantized {
       return static_cast<double>(q) * rows.scales[group];
     }
     const double high = at[0];
-    const double q = levels == 1 ? high : high * (1 << kernels.piece_bits) + at[kIntegerGroup];
-    return q * rows.scales[group];
+    if (levels == 1) return high * rows.scales[group];
+    const double low = used == 2 ? at[kIntegerGroup] : 0;
+    return (high * (1 << kernels.piece_bits) + low) * rows.scales[group];
+  }
+  double value(const KernelTable& kernels, std::size_t row, std::size_t k) const {
+    return value(kernels, row, k, rows.levels);
   }
 
  private:
@@ -66,9 +71,17 @@ class IntegerTest : public KernelTest {
   // rounding of f32 sums over groups.
   void check(WeightType type, std::size_t m, std::size_t n, std::size_t k, std::size_t group,
              int levels, Activation activation = Activation::kNone, bool residual = false) {
+    check(type, m, n, k, group, levels, levels, activation, residual);
+    // Other layers of the same input may take two pieces where this one takes the high one.
+    if (levels == 1 && !kernels().whole_int16)
+      check(type, m, n, k, group, 2, 1, activation, residual);
+  }
+
+  void check(WeightType type, std::size_t m, std::size_t n, std::size_t k, std::size_t group,
+             int levels, int used, Activation activation, bool residual) {
     SCOPED_TRACE(::testing::Message()
                  << "type " << static_cast<int>(type) << " m " << m << " n " << n << " k " << k
-                 << " group " << group << " levels " << levels);
+                 << " group " << group << " levels " << levels << " used " << used);
     const Layer layer(type, n, k, group, true, 11);
     const std::size_t stride = k + 3;
     const std::vector<float> x = random_floats(m * stride + 1, 5);
@@ -83,14 +96,14 @@ class IntegerTest : public KernelTest {
                               .activation = activation,
                               .residual = residual ? r.data() : nullptr,
                               .residual_stride = n},
-                             quantized.rows, levels, {.row_end = m, .panel_end = panel_count(n)},
+                             quantized.rows, used, {.row_end = m, .panel_end = panel_count(n)},
                              scratch.data());
     EXPECT_TRUE(y.intact());
     for (std::size_t i = 0; i < m; ++i) {
       for (std::size_t c = 0; c < n; ++c) {
         double sum = layer.bias[c], size = std::abs(sum);
         for (std::size_t j = 0; j < k; ++j) {
-          const double product = layer.exact[c * k + j] * quantized.value(kernels(), i, j);
+          const double product = layer.exact[c * k + j] * quantized.value(kernels(), i, j, used);
           sum += product;
           size += std::abs(product);
         }

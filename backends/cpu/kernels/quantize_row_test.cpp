@@ -14,8 +14,8 @@ class QuantizeRowTest : public KernelTest {
   };
   Row quantize(const std::vector<float>& x) {
     // One byte more, which must stay as it is; the row begins where no vector does.
-    std::vector<float> moved(x.size() + 1);
-    std::copy(x.begin(), x.end(), moved.begin() + 1);
+    std::vector<float> moved = {0.0f};
+    moved.insert(moved.end(), x.begin(), x.end());
     Row row{std::vector<std::int8_t>(x.size() + 1, 99), 0};
     kernels().quantize_row(moved.data() + 1, x.size(), row.values.data(), &row.scale);
     EXPECT_EQ(row.values.back(), 99);
