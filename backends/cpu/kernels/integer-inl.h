@@ -5,9 +5,8 @@
 // multiplies unsigned by signed bytes: weights get kWeightOffset added, and the sum of the
 // activations times that is taken out again where the sums start.
 //
-// Up to kMaxStreamedRows rows the weights are read as they lie in their panels, once: bound by
-// memory. For more rows, a few panels at a time are brought to bytes in scratch, where they serve
-// all rows from L2: bound by the products.
+// Few rows read the weights as they lie in their panels: bound by memory. For more, a few panels at
+// a time are brought to bytes in scratch, where they serve all rows from L2: bound by the products.
 #pragma once
 
 #include "kernels/integer_whole-inl.h"
@@ -127,6 +126,9 @@ static PreparedPanels<G, P> prepare(const PackedWeights& w, std::size_t panel, v
 }
 
 // ---- Products ----
+
+// Up to so many rows, to read panels as they lie costs less than to prepare them.
+constexpr std::size_t kMaxUnpreparedRows = 24;
 
 // L pieces of R rows from `row` on times all of `weights`, the panels from `panel` on. Where x has
 // more pieces than that, the high ones alone.
@@ -258,7 +260,7 @@ static void integer_many_rows(const LinearArgs& args, const IntegerRows& x, cons
 template <WeightType T, bool G, int L>
 static void integer_of(const LinearArgs& args, const IntegerRows& x, const Slice& slice,
                        void* scratch) {
-  if (slice.row_end - slice.row_begin <= kMaxStreamedRows) {
+  if (slice.row_end - slice.row_begin <= kMaxUnpreparedRows) {
     integer_few_rows<T, G, L, kStreamedPanels>(args, x, slice, slice.panel_begin);
   } else {
     integer_many_rows<T, G, L, kIntegerPanels>(args, x, slice, slice.panel_begin, scratch);

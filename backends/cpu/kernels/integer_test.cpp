@@ -120,7 +120,7 @@ constexpr WeightType kIntegerTypes[] = {WeightType::kI8, WeightType::kI4};
 TEST_P(IntegerTest, EdgeSizes) {
   for (const WeightType type : kIntegerTypes) {
     for (const int levels : {1, 2}) {
-      for (const std::size_t m : {0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u, 13u}) {
+      for (const std::size_t m : {0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u, 13u, 25u, 26u, 29u}) {
         for (const std::size_t n : {1u, 16u, 17u, 33u, 49u}) {
           for (const std::size_t k : {0u, 1u, 7u, 31u, 32u, 33u, 100u})
             check(type, m, n, k, 0, levels);
@@ -133,8 +133,10 @@ TEST_P(IntegerTest, EdgeSizes) {
 TEST_P(IntegerTest, WeightsInGroups) {
   for (const WeightType type : kIntegerTypes) {
     for (const int levels : {1, 2}) {
-      for (const std::size_t group : {32u, 64u, 96u, 128u, 1024u})
+      for (const std::size_t group : {32u, 64u, 96u, 128u, 1024u}) {
         check(type, 7, 49, 300, group, levels);
+        check(type, 31, 113, 300, group, levels);
+      }
     }
   }
 }
@@ -143,7 +145,7 @@ TEST_P(IntegerTest, EpiloguesAndSizesOfModels) {
   for (const int levels : {1, 2}) {
     check(WeightType::kI8, 61, 290, 1024, 0, levels, Activation::kGeluTanh, false);
     check(WeightType::kI8, 1, 290, 6144, 0, levels, Activation::kNone, true);
-    check(WeightType::kI4, 19, 290, 2048, 32, levels, Activation::kSilu, true);
+    check(WeightType::kI4, 35, 290, 2048, 32, levels, Activation::kSilu, true);
   }
 }
 
