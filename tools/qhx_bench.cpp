@@ -4,6 +4,7 @@
 #include "bench/bench.h"
 #include "commands.h"
 #include "program.h"
+#include "run_options.h"
 
 namespace qhx::tools {
 namespace {
@@ -40,10 +41,6 @@ void add_bench_command(CLI::App& program, int& exit_code) {
       ->add_option("path", *path,
                    "A bundle's folder (its picture manifest is measured) or one of its manifests")
       ->required();
-  command->add_option("--lib", options->backend_library,
-                      "QNN backend library (default: that of the bundle's kind)");
-  command->add_option("--system", options->system_library,
-                      "QNN system library (default: the one beside --lib)");
   command->add_option("--image", *image, "Picture of the picture turn (default: a drawn one)");
   command
       ->add_option("--prefill", options->prefill,
@@ -68,12 +65,7 @@ void add_bench_command(CLI::App& program, int& exit_code) {
   command->add_flag("--no-shares", *no_shares, "Do not measure where the time goes");
   command->add_flag("--allow-arch-mismatch", options->allow_arch_mismatch,
                     "As of qhx_generate: run binaries of another chip");
-  command->add_flag("--allow-low-memory", options->allow_low_memory,
-                    "Load although the bundle needs more memory than is available");
-  command->add_option("--threads", options->threads, "Threads; 0: all usable CPUs")
-      ->check(CLI::Range(0, 1024));
-  command->add_flag("--json", *json, "Print the report as JSON, and no progress");
-  command->add_flag("-q,--quiet", *quiet, "No progress on stderr");
+  add_run_options(*command, *options, *json, *quiet);
   command->callback([=, &exit_code] {
     options->path = *path;
     options->image = *image;

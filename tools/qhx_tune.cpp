@@ -4,6 +4,7 @@
 
 #include "commands.h"
 #include "program.h"
+#include "run_options.h"
 #include "tune/tune.h"
 
 namespace qhx::tools {
@@ -35,16 +36,7 @@ void add_tune_command(CLI::App& program, int& exit_code) {
   command->footer(kFooter);
   command->add_option("path", *path, "A bundle's folder, or one of its manifests")->required();
   command->add_flag("--dry-run", options->dry_run, "Measure, and leave the manifests as they are");
-  command->add_option("--lib", options->backend_library,
-                      "QNN backend library (default: libQhxCpu.so of this installation)");
-  command->add_option("--system", options->system_library,
-                      "QNN system library (default: the one beside --lib)");
-  command->add_flag("--allow-low-memory", options->allow_low_memory,
-                    "Load although the bundle needs more memory than is available");
-  command->add_option("--threads", options->threads, "Threads; 0: all usable CPUs")
-      ->check(CLI::Range(0, 1024));
-  command->add_flag("--json", *json, "Print the report as JSON, and no progress");
-  command->add_flag("-q,--quiet", *quiet, "No progress on stderr");
+  add_run_options(*command, *options, *json, *quiet);
   command->callback([=, &exit_code] {
     options->path = *path;
     options->cpu_library = default_library();

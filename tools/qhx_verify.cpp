@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "program.h"
+#include "run_options.h"
 #include "verify/verify.h"
 
 namespace qhx::tools {
@@ -46,10 +47,6 @@ void add_verify_command(CLI::App& program, int& exit_code) {
   command->add_option(
       "--against", *against,
       "Hugging Face folder that the bundle was forged from; without, verified.json");
-  command->add_option("--lib", options->backend_library,
-                      "QNN backend library (default: that of the bundle's kind)");
-  command->add_option("--system", options->system_library,
-                      "QNN system library (default: the one beside --lib)");
   command->add_option("--image", *image, "Picture to run (default: a drawn one)");
   command->add_option("--prompt", options->prompt, "The user's words");
   command
@@ -59,12 +56,7 @@ void add_verify_command(CLI::App& program, int& exit_code) {
   command->add_option("--weights", options->weights,
                       "What the bundle's weights are, if there is no forge.json: w8 or f16");
   command->add_flag("--write", options->write, "If all pass, write verified.json into the bundle");
-  command->add_flag("--allow-low-memory", options->allow_low_memory,
-                    "Load although the bundle needs more memory than is available");
-  command->add_option("--threads", options->threads, "Threads; 0: all usable CPUs")
-      ->check(CLI::Range(0, 1024));
-  command->add_flag("--json", *json, "Print the report as JSON, and no progress");
-  command->add_flag("-q,--quiet", *quiet, "No progress on stderr");
+  add_run_options(*command, *options, *json, *quiet);
   command->callback([=, &exit_code] {
     options->path = *path;
     options->against = *against;
