@@ -147,8 +147,7 @@ void print_json(const forge::ForgeReport& report, const tune::Report& tuned, dou
     json["stages"].push_back(forge::describe_stage(stage));
   json["peak_resident_bytes"] = report.peak_resident_bytes;
   if (!report.quality.is_null()) json["quality"] = report.quality;
-  for (const tune::Choice& choice : tuned.choices)
-    json["activations"][choice.role] = choice.form.empty() ? "int16" : choice.form;
+  for (const tune::Choice& choice : tuned.choices) json["activations"][choice.role] = choice.name();
   json["warnings"] = report.warnings;
   // File names may be any bytes.
   std::puts(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
@@ -161,8 +160,7 @@ void print_text(const forge::ForgeReport& report, const tune::Report& tuned, dou
   for (const std::string& manifest : report.manifests)
     std::printf("  %s\n", (report.bundle / manifest).c_str());
   for (const tune::Choice& choice : tuned.choices)
-    std::printf("  activations of %s: %s\n", choice.role.c_str(),
-                choice.form.empty() ? "int16" : choice.form.c_str());
+    std::printf("  activations of %s: %s\n", choice.role.c_str(), choice.name().c_str());
 }
 
 Status run(const Arguments& arguments) {

@@ -76,7 +76,7 @@ struct FileRecord {
   std::uint64_t block_bytes = 0;
   std::vector<std::uint64_t> block_xxh3;
   // Of a context binary: what quality allows its linears with integer weights to multiply, where
-  // the library has a choice: "int8", "mixed", "wide" or "int16" (docs/manifest.md). Empty: not measured.
+  // the library has a choice: "int8", "mixed", "wide", "int16" (docs/manifest.md). Empty: none.
   std::string activations;
 
   bool operator==(const FileRecord&) const = default;

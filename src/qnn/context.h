@@ -26,8 +26,8 @@ class Context {
                                                  const ContextOptions& options = {});
   // `binary` must stay valid and unchanged until the context is gone: libraries that can use it in
   // place do.
-  // activations: "int8", "mixed", "wide" or "int16", what our CPU library's linears with integer weights
-  // are to multiply (docs/cpu_backend.md); empty: as it chooses. Other libraries are not told.
+  // activations: "int8", "mixed", "wide" or "int16", what our CPU library's linears with integer
+  // weights are to multiply (docs/cpu_backend.md); empty: as it chooses. Others are not told.
   static Result<std::shared_ptr<Context>> from_binary(std::shared_ptr<const Backend> backend,
                                                       std::span<const std::byte> binary,
                                                       const std::string& activations = {});

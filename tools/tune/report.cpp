@@ -1,4 +1,3 @@
-#include <cinttypes>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -30,7 +29,7 @@ std::string to_text(const Report& report) {
                    a.stage.c_str(), a.least, a.expected, a.ok() ? "good" : "too rough");
   }
   for (const Choice& choice : report.choices) {
-    text += "\n" + choice.role + ": " + (choice.form.empty() ? "int16" : choice.form);
+    text += "\n" + choice.role + ": " + choice.name();
   }
   for (const std::string& file : report.written) text += "\nwritten: " + file;
   return text + "\n";
@@ -49,8 +48,7 @@ std::string to_json(const Report& report) {
                                 {"expected", a.expected},
                                 {"ok", a.ok()}});
   }
-  for (const Choice& choice : report.choices)
-    json["choices"][choice.role] = choice.form.empty() ? "int16" : choice.form;
+  for (const Choice& choice : report.choices) json["choices"][choice.role] = choice.name();
   if (!report.why_not.empty()) json["why_not"] = report.why_not;
   return json.dump(2) + "\n";
 }

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -25,6 +24,7 @@ using verify::Trace;
 
 constexpr const char* kVariable = "QHX_CPU_ACTIVATIONS";
 constexpr const char *kVision = "vision", *kText = "llm";
+
 // By role: the form of its context's activations.
 using Forms = std::map<std::string, std::string>;
 
@@ -200,15 +200,20 @@ Status write_choices(const Bundle& bundle, Report& report) {
     auto json = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
     QHX_RETURN_IF_ERROR(manifest::load_manifest(path).status());
     auto& contexts = json["artifacts"]["contexts"];
+    bool changed = false;
     for (const auto& [role, form] : report.choices) {
       const auto ours = bundle.manifest.artifacts.contexts.find(role);
       if (!contexts.contains(role) || contexts[role]["bin"] != ours->second) continue;
-      contexts[role].erase("activations");
-      if (!form.empty()) contexts[role]["activations"] = form;
+      if (contexts[role].value("activations", "") == form) continue;
+      changed = true;
+      if (form.empty()) {
+        contexts[role].erase("activations");
+      } else {
+        contexts[role]["activations"] = form;
+      }
     }
-    const std::string changed = json.dump(2) + "\n";
-    if (changed == text) continue;
-    QHX_RETURN_IF_ERROR(write_file(path, changed));
+    if (!changed) continue;
+    QHX_RETURN_IF_ERROR(write_file(path, json.dump(2) + "\n"));
     report.written.push_back(path.string());
   }
   return {};

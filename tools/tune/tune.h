@@ -35,6 +35,7 @@ struct Attempt {
 struct Choice {
   std::string role;  // "vision", "llm"
   std::string form;  // "int8", "mixed", "wide"; empty: none keeps the cosine
+  std::string name() const { return form.empty() ? "int16" : form; }
 };
 
 struct Report {

@@ -151,7 +151,6 @@ Result<std::shared_ptr<Context>> Context::from_binary(std::shared_ptr<Engine> en
                                                       bool in_place) {
   auto context = std::make_shared<Context>(std::move(engine), activations);
   context->from_binary_ = true;
-  const Activations engine_form = context->engine_->activations;
   const bool aligned =
       reinterpret_cast<std::uintptr_t>(bytes.data()) % AlignedBuffer::kAlignment == 0;
   if (!in_place || !aligned) {
@@ -162,7 +161,8 @@ Result<std::shared_ptr<Context>> Context::from_binary(std::shared_ptr<Engine> en
   QHX_ASSIGN_OR_RETURN(const BinaryContents contents, read_binary(bytes));
   for (const auto& graph : contents.graphs) {
     // Where there are none, what was said of them says nothing of attention either.
-    const Activations form = has_integers(*graph) ? context->activations_ : engine_form;
+    const Activations form =
+        has_integers(*graph) ? context->activations_ : context->engine_->activations;
     QHX_ASSIGN_OR_RETURN(auto program, Program::create(graph, context->engine_, form));
     context->graphs_.push_back(std::make_shared<ClientGraph>(graph, std::move(program)));
   }
