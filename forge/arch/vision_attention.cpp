@@ -14,33 +14,19 @@ constexpr std::uint32_t kTileRows = 256;
 // two keep their chains from being computed one after another.
 constexpr std::size_t kRotatedHeads = 2;
 
-// Linears of all heads in one, or one a head.
-Result<std::vector<Linear>> load_heads(const WeightLoader& weights, const std::string& prefix,
-                                       RowRange rows, std::size_t pieces, int attention) {
-  std::vector<Linear> out;
-  const std::size_t count = rows.count / pieces;
-  for (std::size_t i = 0; i < pieces; ++i) {
-    QHX_ASSIGN_OR_RETURN(Linear one,
-                         weights.linear_with_bias(prefix, {rows.first + i * count, count},
-                                                  {.weight = 0, .bias = -attention}));
-    out.push_back(std::move(one));
-  }
-  return out;
-}
-
 }  // namespace
 
 Result<VisionAttentionWeights> load_vision_attention(const WeightLoader& weights,
                                                      const hf::VisionConfig& vision,
                                                      const std::string& prefix, int attention,
                                                      int residual) {
-  const bool whole = vision_form(weights.activation()) == VisionForm::kWhole;
-  const std::size_t h = vision.hidden_size, pieces = whole ? 1 : vision.n_heads;
+  const std::size_t h = vision.hidden_size;
   const std::string qkv = prefix + "attn.qkv";
+  const PowersOfTwo exponents = {.weight = 0, .bias = -attention};
   VisionAttentionWeights out;
-  QHX_ASSIGN_OR_RETURN(out.q, load_heads(weights, qkv, {0, h}, pieces, attention));
-  QHX_ASSIGN_OR_RETURN(out.k, load_heads(weights, qkv, {h, h}, pieces, attention));
-  QHX_ASSIGN_OR_RETURN(out.v, load_heads(weights, qkv, {2 * h, h}, pieces, attention));
+  QHX_ASSIGN_OR_RETURN(out.q, weights.linear_with_bias(qkv, {0, h}, exponents));
+  QHX_ASSIGN_OR_RETURN(out.k, weights.linear_with_bias(qkv, {h, h}, exponents));
+  QHX_ASSIGN_OR_RETURN(out.v, weights.linear_with_bias(qkv, {2 * h, h}, exponents));
   QHX_ASSIGN_OR_RETURN(
       out.proj, weights.linear_with_bias(prefix + "attn.proj", {},
                                          {.weight = attention - residual, .bias = -residual}));
@@ -55,9 +41,9 @@ Value VisionAttention::attend(const Value& x, const VisionAttentionWeights& weig
 
 Value VisionAttention::all_heads(const Value& x, const VisionAttentionWeights& weights,
                                  float beta) {
-  const Value q = ops_.rotary(heads(ops_.linear(x, weights.q[0])), cos_, sin_);
-  const Value k = ops_.rotary(heads(ops_.linear(x, weights.k[0])), cos_, sin_);
-  const Value v = heads(ops_.linear(x, weights.v[0]));
+  const Value q = ops_.rotary(heads(ops_.linear(x, weights.q)), cos_, sin_);
+  const Value k = ops_.rotary(heads(ops_.linear(x, weights.k)), cos_, sin_);
+  const Value v = heads(ops_.linear(x, weights.v));
   const Value out = ops_.matmul(ops_.softmax(ops_.matmul(q, k, true), beta), v, false);
   return ops_.reshape(ops_.transpose(out, {0, 2, 1, 3}), x.dims);
 }
@@ -69,22 +55,24 @@ Value VisionAttention::heads(const Value& x) {
 
 Value VisionAttention::head_by_head(const Value& x, const VisionAttentionWeights& weights,
                                     float beta) {
+  const std::vector<Value> q = rotated_heads(ops_.linear(x, weights.q));
+  const std::vector<Value> k = rotated_heads(ops_.linear(x, weights.k));
+  const std::vector<Value> v = ops_.split(ops_.linear(x, weights.v), 3, shape_.head_width);
   std::vector<Value> attended;
-  for (std::size_t first = 0; first < shape_.heads; first += kRotatedHeads) {
-    const std::size_t count = std::min<std::size_t>(kRotatedHeads, shape_.heads - first);
-    const std::vector<Value> k = rotated(x, std::span(weights.k).subspan(first, count));
-    const std::vector<Value> q = rotated(x, std::span(weights.q).subspan(first, count));
-    for (std::size_t i = 0; i < count; ++i)
-      attended.push_back(scored(q[i], k[i], ops_.linear(x, weights.v[first + i]), beta));
-  }
+  for (std::size_t i = 0; i < q.size(); ++i) attended.push_back(scored(q[i], k[i], v[i], beta));
   return ops_.concat(attended, 3);
 }
 
-// Projects and rotates a few heads, [1, 1, patches, head_width] each.
-std::vector<Value> VisionAttention::rotated(const Value& x, std::span<const Linear> heads) {
-  std::vector<Value> projected;
-  for (const Linear& head : heads) projected.push_back(ops_.linear(x, head));
-  return ops_.split(ops_.rotary(ops_.concat(projected, 1), cos_, sin_), 1, 1);
+std::vector<Value> VisionAttention::rotated_heads(const Value& x) {
+  const std::vector<Value> heads = ops_.split(x, 3, shape_.head_width);
+  std::vector<Value> out;
+  for (std::size_t first = 0; first < heads.size(); first += kRotatedHeads) {
+    const std::size_t count = std::min(kRotatedHeads, heads.size() - first);
+    const Value group = ops_.concat(std::span(heads).subspan(first, count), 1);
+    for (Value& head : ops_.split(ops_.rotary(group, cos_, sin_), 1, 1))
+      out.push_back(std::move(head));
+  }
+  return out;
 }
 
 Value VisionAttention::scored(const Value& q, const Value& k, const Value& v, float beta) {

@@ -15,8 +15,7 @@
 namespace qhx::forge {
 
 struct VisionAttentionWeights {
-  std::vector<Linear> q, k, v;  // one of all heads (kWhole), or one a head (kPieces)
-  Linear proj;
+  Linear q, k, v, proj;
 };
 
 // `prefix` is that of the block, with a dot. What enters is smaller by 2^-attention, what leaves by
@@ -45,7 +44,9 @@ class VisionAttention {
   qnn::Value head_by_head(const qnn::Value& x, const VisionAttentionWeights& weights, float beta);
   // [1, 1, patches, heads * width] -> [1, heads, patches, width].
   qnn::Value heads(const qnn::Value& x);
-  std::vector<qnn::Value> rotated(const qnn::Value& x, std::span<const Linear> heads);
+  // [1, 1, patches, heads * width] -> [1, 1, patches, width] each, rotated.
+  std::vector<qnn::Value> rotated_heads(const qnn::Value& x);
+  // q, k, v and the result [1, 1, patches, width].
   qnn::Value scored(const qnn::Value& q, const qnn::Value& k, const qnn::Value& v, float beta);
 
   GraphOps& ops_;
