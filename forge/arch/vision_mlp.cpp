@@ -5,9 +5,9 @@
 namespace qhx::forge {
 namespace {
 
-// Two keep the inner activations of a picture in a device's fast memory, and one's transfers
-// are hidden behind the other's products. A part's sum may be larger than that of all: the margin of
-// forge/ranges is for such.
+// Two keep the inner activations of a picture in a device's fast memory, and one's transfers are
+// hidden behind the other's products. A piece's sum may be larger than that of all; the margin of
+// forge/ranges leaves room for it.
 constexpr std::uint32_t kPieces = 2;
 
 }  // namespace
