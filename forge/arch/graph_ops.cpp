@@ -1,5 +1,6 @@
 #include "forge/arch/graph_ops.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -54,11 +55,32 @@ Value GraphOps::transpose(const Value& x, const Dims& perm) {
 }
 
 Value GraphOps::concat(const Value& a, const Value& b, std::uint32_t axis) {
-  Dims dims = a.dims;
-  dims[axis] += b.dims[axis];
+  const Value parts[] = {a, b};
+  return concat(parts, axis);
+}
+
+Value GraphOps::concat(std::span<const Value> parts, std::uint32_t axis) {
+  if (parts.size() == 1) return parts[0];
+  Dims dims = parts[0].dims;
+  for (const Value& part : parts.subspan(1)) dims[axis] += part.dims[axis];
   const Value y = native(std::move(dims));
-  graph_.add(op::kConcat, {a, b}, {y}, {{"axis", axis}});
+  graph_.add(op::kConcat, parts, std::span(&y, 1), {{"axis", axis}});
   return y;
+}
+
+std::vector<Value> GraphOps::split(const Value& x, std::uint32_t axis, std::uint32_t size) {
+  if (x.dims[axis] <= size) return {x};
+  std::vector<Value> pieces;
+  Dims starts;  // of all but the first
+  for (std::uint32_t first = 0; first < x.dims[axis]; first += size) {
+    Dims dims = x.dims;
+    dims[axis] = std::min(size, x.dims[axis] - first);
+    pieces.push_back(native(std::move(dims)));
+    if (first > 0) starts.push_back(first);
+  }
+  graph_.add(op::kSplit, std::span(&x, 1), pieces,
+             {{"axis", axis}, qnn::u32_list("split_index", starts)});
+  return pieces;
 }
 
 Value GraphOps::tile(const Value& x, std::uint32_t axis, std::uint32_t times) {
@@ -118,9 +140,12 @@ Value GraphOps::rms_norm(const Value& x, const VectorWeight& gamma, float epsilo
 }
 
 Value GraphOps::layer_norm(const Value& x, const Norm& norm, float epsilon) {
+  return layer_norm(x, constant(norm.gamma), constant(norm.beta), epsilon);
+}
+
+Value GraphOps::layer_norm(const Value& x, const Value& gamma, const Value& beta, float epsilon) {
   const Value y = native(x.dims);
-  graph_.add(op::kLayerNorm, {x, constant(norm.gamma), constant(norm.beta)}, {y},
-             {{"epsilon", epsilon}, last_axis(x.dims)});
+  graph_.add(op::kLayerNorm, {x, gamma, beta}, {y}, {{"epsilon", epsilon}, last_axis(x.dims)});
   return y;
 }
 

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "forge/arch/weights.h"
 #include "qnn/graph_builder.h"
@@ -38,6 +40,11 @@ class GraphOps {
   void store_into(const qnn::Value& x, const qnn::Value& to);
   qnn::Value transpose(const qnn::Value& x, const qnn::Dims& perm);
   qnn::Value concat(const qnn::Value& a, const qnn::Value& b, std::uint32_t axis);
+  // `parts` one after another; a single one is the result itself.
+  qnn::Value concat(std::span<const qnn::Value> parts, std::uint32_t axis);
+  // x cut along `axis` into pieces of `size`, the last one with what is left; x itself if there is
+  // one.
+  std::vector<qnn::Value> split(const qnn::Value& x, std::uint32_t axis, std::uint32_t size);
   // x repeated `times` along `axis`.
   qnn::Value tile(const qnn::Value& x, std::uint32_t axis, std::uint32_t times);
   // x * 2^exponent; x itself for exponent 0. `name` is for the factor, unique in the graph.
@@ -50,6 +57,8 @@ class GraphOps {
   // Over the last axis.
   qnn::Value rms_norm(const qnn::Value& x, const VectorWeight& gamma, float epsilon);
   qnn::Value layer_norm(const qnn::Value& x, const Norm& norm, float epsilon);
+  qnn::Value layer_norm(const qnn::Value& x, const qnn::Value& gamma, const qnn::Value& beta,
+                        float epsilon);
   // x [1, heads, M, D]; cos and sin [1, M, D / 2]; the two halves of D form the pairs.
   qnn::Value rotary(const qnn::Value& x, const qnn::Value& cos, const qnn::Value& sin);
   // a [.., M, K] times b [.., K, N], or [.., N, K] if `transpose_b`.

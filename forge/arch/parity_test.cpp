@@ -36,6 +36,7 @@ struct Shape {
   // Rows of a prefill call: few, so that prompts take several calls and the last is not full, or a
   // multiple of 32, where the HTP library takes other paths.
   std::uint32_t prefill_rows = 7;
+  std::uint32_t vision_heads = 4, vision_width = 64;
 };
 
 const Shape kShapes[] = {
@@ -45,6 +46,8 @@ const Shape kShapes[] = {
     {"MultiHeadTall", 2, 2, {0, 1, 3}, true, 32, 96},
     {"DeepstackOutOfOrder", 4, 2, {3, 1}, true, 64, 32},
     {"NoDeepstack", 6, 3, {}, false, 64, 32},
+    // More patches than a tile of queries has rows, and heads that do not come in pairs.
+    {"ManyPatches", 4, 2, {1}, true, 288, 256, 32, 3, 48},
 };
 
 constexpr std::uint32_t kContextRows = 96;
@@ -63,6 +66,8 @@ json tiny_config(const Shape& shape) {
   config["vision_start_token_id"] = 292;
   config["vision_end_token_id"] = 293;
   vision["deepstack_visual_indexes"] = shape.deepstack;
+  vision["num_heads"] = shape.vision_heads;
+  vision["hidden_size"] = shape.vision_width;
   return config;
 }
 

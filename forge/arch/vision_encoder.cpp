@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "forge/arch/graph_ops.h"
+#include "forge/arch/vision_attention.h"
+#include "forge/arch/vision_mlp.h"
 #include "vision/positions.h"
 
 namespace qhx::forge {
@@ -12,7 +14,8 @@ using qnn::Value;
 
 struct VisionBlock {
   Norm norm1, norm2;
-  Linear q, k, v, proj, fc1, fc2;
+  VisionAttentionWeights attention;
+  std::vector<VisionMlpPiece> mlp;
 };
 
 struct Merger {
@@ -23,22 +26,13 @@ struct Merger {
 Result<VisionBlock> load_block(const WeightLoader& weights, const hf::VisionConfig& vision,
                                std::size_t index, const ScalePlan& scales) {
   const std::string block = "model.visual.blocks." + std::to_string(index) + ".";
-  const std::size_t h = vision.hidden_size;
   const int attention = scales.block_attention(index), residual = scales.vision_residual;
   VisionBlock out;
   QHX_ASSIGN_OR_RETURN(out.norm1, weights.norm(block + "norm1", -attention));
-  QHX_ASSIGN_OR_RETURN(out.q,
-                       weights.linear_with_bias(block + "attn.qkv", {0, h}, {0, -attention}));
-  QHX_ASSIGN_OR_RETURN(out.k,
-                       weights.linear_with_bias(block + "attn.qkv", {h, h}, {0, -attention}));
-  QHX_ASSIGN_OR_RETURN(out.v,
-                       weights.linear_with_bias(block + "attn.qkv", {2 * h, h}, {0, -attention}));
-  QHX_ASSIGN_OR_RETURN(out.proj, weights.linear_with_bias(block + "attn.proj", {},
-                                                          {attention - residual, -residual}));
+  QHX_ASSIGN_OR_RETURN(out.attention,
+                       load_vision_attention(weights, vision, block, attention, residual));
   QHX_ASSIGN_OR_RETURN(out.norm2, weights.norm(block + "norm2"));
-  QHX_ASSIGN_OR_RETURN(out.fc1, weights.linear_with_bias(block + "mlp.linear_fc1"));
-  QHX_ASSIGN_OR_RETURN(out.fc2,
-                       weights.linear_with_bias(block + "mlp.linear_fc2", {}, {0, -residual}));
+  QHX_ASSIGN_OR_RETURN(out.mlp, load_vision_mlp(weights, block, residual));
   return out;
 }
 
@@ -73,13 +67,14 @@ class VisionGraph {
 
   void block(std::size_t index, const VisionBlock& w) {
     builder_.part("layer " + std::to_string(index));
-    const Value attended = attention(index, ops_.layer_norm(hidden_, w.norm1, epsilon_), w);
-    hidden_ = ops_.add(hidden_, ops_.linear(attended, w.proj));
-    const Value normed = ops_.layer_norm(hidden_, w.norm2, epsilon_);
-    const Value inner =
-        ops_.times_power_of_two(ops_.gelu_tanh(ops_.linear(normed, w.fc1)),
-                                -scales_.vision_residual, "mlp_scale_" + std::to_string(index));
-    hidden_ = ops_.add(hidden_, ops_.linear(inner, w.fc2));
+    const float beta = std::ldexp(1.0f / std::sqrt(static_cast<float>(width_ / heads_)),
+                                  2 * scales_.block_attention(index));
+    VisionAttention attention(ops_, {patches_, heads_, width_ / heads_}, cos_, sin_);
+    hidden_ = ops_.add(
+        hidden_, attention.attend(ops_.layer_norm(hidden_, w.norm1, epsilon_), w.attention, beta));
+    hidden_ = ops_.add(hidden_,
+                       vision_mlp(ops_, ops_.layer_norm(hidden_, w.norm2, epsilon_), w.mlp,
+                                  scales_.vision_residual, "mlp_scale_" + std::to_string(index)));
   }
 
   // Normalises the concatenation of the patches of a token.
@@ -92,7 +87,7 @@ class VisionGraph {
   // Normalises each patch, then concatenates.
   Result<qnn::Graph> finish(const Merger& w) {
     builder_.part("merger");
-    merge(concatenated(ops_.layer_norm(hidden_, w.norm, epsilon_)), w, "image_embeds", 0);
+    merge(concatenated_norms(w.norm), w, "image_embeds", 0);
     return std::move(builder_).finalize();
   }
 
@@ -116,24 +111,21 @@ class VisionGraph {
     return {};
   }
 
-  // [1, 1, N, Hv] -> [1, heads, N, d].
-  Value heads(const Value& x) {
-    return ops_.transpose(ops_.reshape(x, {1, patches_, heads_, width_ / heads_}), {0, 2, 1, 3});
-  }
-
-  Value attention(std::size_t index, const Value& x, const VisionBlock& w) {
-    const Value q = ops_.rotary(heads(ops_.linear(x, w.q)), cos_, sin_);
-    const Value k = ops_.rotary(heads(ops_.linear(x, w.k)), cos_, sin_);
-    const Value v = heads(ops_.linear(x, w.v));
-    const float scale = std::ldexp(1.0f / std::sqrt(static_cast<float>(width_ / heads_)),
-                                   2 * scales_.block_attention(index));
-    const Value out = ops_.matmul(ops_.softmax(ops_.matmul(q, k, true), scale), v, false);
-    return ops_.reshape(ops_.transpose(out, {0, 2, 1, 3}), {1, 1, patches_, width_});
-  }
-
   // The patches of a token follow one another, so concatenating them is a change of shape.
   Value concatenated(const Value& x) {
     return ops_.reshape(x, {1, 1, tokens_, patches_ / tokens_ * width_});
+  }
+
+  // Each patch normalised, and those of a token concatenated. A device's library computes GELU on
+  // its vector units, many times slower, if what comes into the linear before it was reshaped last:
+  // so there the change of shape comes first.
+  Value concatenated_norms(const Norm& norm) {
+    if (vision_form(ops_.activation()) == VisionForm::kWhole)
+      return concatenated(ops_.layer_norm(hidden_, norm, epsilon_));
+    const Value gamma = ops_.constant(norm.gamma), beta = ops_.constant(norm.beta);
+    std::vector<Value> patches = ops_.split(concatenated(hidden_), 3, width_);
+    for (Value& patch : patches) patch = ops_.layer_norm(patch, gamma, beta, epsilon_);
+    return ops_.concat(patches, 3);
   }
 
   void merge(const Value& x, const Merger& w, const std::string& output, int exponent) {

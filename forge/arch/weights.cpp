@@ -5,6 +5,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "base/check.h"
 #include "base/f16.h"
 #include "forge/quant/quantize.h"
 #include "forge/quant/rounded_weights.h"
@@ -141,6 +142,31 @@ qnn::WeightEncoding LinearWeight::encoding() const {
   if (group != 0) return {.kind = Kind::kGroup4, .axis = 0, .group = group, .scales = scales};
   const auto channels = static_cast<std::int32_t>(dims.size() - 1);
   return {.kind = Kind::kPerChannel8, .axis = channels, .group = 0, .scales = scales};
+}
+
+LinearWeight LinearWeight::part(RowRange of_inputs) const {
+  QHX_CHECK(of_inputs.first + of_inputs.count <= inputs());
+  LinearWeight out;
+  out.name = name + "[:, " + std::to_string(of_inputs.first) + ":" +
+             std::to_string(of_inputs.first + of_inputs.count) + "]";
+  out.dims = {1, 1, static_cast<std::uint32_t>(of_inputs.count), outputs()};
+  out.type = type;
+  const std::size_t row = bytes.size() / inputs();  // of one input's values
+  out.bytes = AlignedBuffer(of_inputs.count * row);
+  std::copy_n(bytes.data() + of_inputs.first * row, out.bytes.size(), out.bytes.data());
+  out.group = group;
+  if (group == 0) {
+    out.scales = scales;
+    return out;
+  }
+  QHX_CHECK(of_inputs.first % group == 0 && of_inputs.count % group == 0);
+  const std::size_t groups = inputs() / group, first = of_inputs.first / group;
+  for (std::size_t n = 0; n < outputs(); ++n) {
+    const auto from = scales.begin() + static_cast<std::ptrdiff_t>(n * groups + first);
+    out.scales.insert(out.scales.end(), from,
+                      from + static_cast<std::ptrdiff_t>(of_inputs.count / group));
+  }
+  return out;
 }
 
 Status check_values(std::span<const float> values, WeightFormat format, std::size_t first_index) {

@@ -21,6 +21,12 @@ namespace qhx::forge {
 using quant::WeightFormat;
 using quant::WeightPlan;
 
+// Rows of a [out, in] matrix; count 0 means all from `first` on.
+struct RowRange {
+  std::size_t first = 0;
+  std::size_t count = 0;
+};
+
 // A linear's weight [1, 1, in, out].
 struct LinearWeight {
   std::string name;
@@ -32,6 +38,12 @@ struct LinearWeight {
 
   // Refers to `scales`.
   qnn::WeightEncoding encoding() const;
+
+  std::uint32_t inputs() const { return dims[dims.size() - 2]; }
+  std::uint32_t outputs() const { return dims.back(); }
+  // A copy of what multiplies some of the inputs, with the values and scales that they have here.
+  // Groups must not be cut.
+  LinearWeight part(RowRange of_inputs) const;
 };
 
 // A bias, a norm's gamma or a table; its elements have the graph's activation type.
@@ -48,12 +60,6 @@ struct Linear {
 };
 struct Norm {
   VectorWeight gamma, beta;
-};
-
-// Rows of a [out, in] matrix; count 0 means all from `first` on.
-struct RowRange {
-  std::size_t first = 0;
-  std::size_t count = 0;
 };
 
 // Exponents of the powers of two that the weight and the bias of a linear are multiplied by.

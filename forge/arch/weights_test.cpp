@@ -69,6 +69,40 @@ class Weights : public ::testing::Test {
   bool stop_ = false;
 };
 
+// A part keeps the values and scales of the whole, so that the parts' products add up to its.
+TEST_F(Weights, APartOfTheInputsIsAsInTheWhole) {
+  make(70, 96);
+  for (const WeightFormat format : {WeightFormat::kF16, WeightFormat::kW8, WeightFormat::kW4}) {
+    const auto linear = loader(format).linear("m");
+    ASSERT_TRUE(linear.ok()) << linear.status();
+    const LinearWeight& whole = linear->weight;
+    const LinearWeight first = whole.part({0, 64}), rest = whole.part({64, 32});
+    EXPECT_EQ(first.dims, (qnn::Dims{1, 1, 64, 70}));
+    EXPECT_EQ(rest.dims, (qnn::Dims{1, 1, 32, 70}));
+    EXPECT_EQ(rest.name, "m.weight[:, 64:96]");
+    EXPECT_EQ(rest.type, whole.type);
+    EXPECT_EQ(rest.group, whole.group);
+    std::vector<std::byte> bytes(first.bytes.data(), first.bytes.data() + first.bytes.size());
+    bytes.insert(bytes.end(), rest.bytes.data(), rest.bytes.data() + rest.bytes.size());
+    EXPECT_EQ(bytes,
+              std::vector<std::byte>(whole.bytes.data(), whole.bytes.data() + whole.bytes.size()));
+    if (whole.group == 0) {
+      EXPECT_EQ(first.scales, whole.scales);
+      EXPECT_EQ(rest.scales, whole.scales);
+      continue;
+    }
+    const std::size_t groups = 96 / whole.group, in_first = 64 / whole.group;
+    ASSERT_EQ(first.scales.size(), 70 * in_first);
+    ASSERT_EQ(rest.scales.size(), 70 * (groups - in_first));
+    for (std::size_t i = 0; i < whole.scales.size(); ++i) {
+      const std::size_t n = i / groups, g = i % groups;
+      EXPECT_EQ(whole.scales[i], g < in_first
+                                     ? first.scales[n * in_first + g]
+                                     : rest.scales[n * (groups - in_first) + g - in_first]);
+    }
+  }
+}
+
 // Around the sizes of blocks and tiles, which are 64.
 TEST_F(Weights, HalvesAreTransposed) {
   for (const std::size_t out : {1, 63, 64, 65, 200}) {
