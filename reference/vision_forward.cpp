@@ -133,7 +133,9 @@ void VisionModel::run_block(const Block& block, std::size_t index, Pass& pass, T
   witness("block_proj", projected);
   witness("block_mid", x);
 
-  Matrix inner = apply(block.fc1, apply(block.norm2, x), pool);
+  const Matrix normed2 = apply(block.norm2, x);
+  witness("block_norm2", normed2);
+  Matrix inner = apply(block.fc1, normed2, pool);
   witness("block_fc1", inner);
   for (float& value : inner.values) value = gelu_tanh(value);
   witness("block_gelu", inner);

@@ -37,8 +37,8 @@ constexpr const char* kFooter =
 // What is not given stays as the preset, or without one the default, has it.
 struct Arguments {
   std::string checkpoint, output, name, calibrate, qnn_library, system_library;
-  std::optional<std::string> preset, target, weights, rounding, budget, kv, image, context_rows,
-      prefill_rows;
+  std::optional<std::string> preset, target, weights, activations, rounding, budget, kv, image,
+      context_rows, prefill_rows;
   double memory_gb = 16;
   std::uint32_t finalize_timeout = 0;
   int threads = 0;
@@ -106,6 +106,9 @@ Result<forge::ForgeOptions> make_options(const Arguments& from) {
   if (from.no_dlbc) to.target.htp.dlbc = false;
   to.judge_library = default_library();
   to.measure = !from.no_calibrate;
+  if (from.activations) {
+    QHX_ASSIGN_OR_RETURN(to.integers, forge::parse_activations(*from.activations));
+  }
   to.calibrate = from.calibrate;
   to.name = from.name;
   to.force = from.force;
@@ -247,6 +250,10 @@ void add_forge_command(CLI::App& program, int& exit_code) {
   command->add_flag("--emulation-twin", a.emulation_twin,
                     "Hexagon targets: also write the text decoder in a form that the vendor's x86 "
                     "library can load, to run the bundle on this PC");
+  command->add_option("--activations", a.activations,
+                      "Hexagon targets: f16 (default), or auto: 16-bit integers in MLPs and in the "
+                      "linear after attention, where the weights are int8 and the measured "
+                      "activations bear it; faster, and cut off at 8 times what was measured");
   command->add_option(
       "--calibrate", a.calibrate,
       "Hexagon targets and 4-bit weights: folder of your pictures and prompts (.txt) to measure "

@@ -32,7 +32,7 @@ constexpr const char* kFooter =
 struct Arguments {
   std::string checkpoint, html, traces, qnn_library, system_library, preset = "v79-vlm-512";
   std::vector<std::string> targets, stages, diff;
-  std::optional<std::string> weights, image, context_rows, prefill_rows;
+  std::optional<std::string> weights, activations, image, context_rows, prefill_rows;
   std::int32_t corner = 9;
   std::uint32_t layers = 0, finalize_timeout = 0;
   std::size_t rows = 8;
@@ -95,6 +95,9 @@ Result<profile::Options> make_options(const Arguments& from) {
   profile::Options to;
   to.forge.checkpoint = from.checkpoint;
   QHX_RETURN_IF_ERROR(forge::apply_preset(from.preset, to.forge));
+  if (from.activations) {
+    QHX_ASSIGN_OR_RETURN(to.forge.integers, forge::parse_activations(*from.activations));
+  }
   QHX_RETURN_IF_ERROR(set_sizes(from, to.forge));
   QHX_ASSIGN_OR_RETURN(to.stages, parse_stages(from.stages));
   if (from.no_dlbc) to.forge.target.htp.dlbc = false;
@@ -178,6 +181,8 @@ void add_profile_command(CLI::App& program, int& exit_code) {
                    "all")
       ->delimiter(',');
   command->add_option("--weights", a.weights, "w8, f16 or w4");
+  command->add_option("--activations", a.activations,
+                      "f16 (default), or auto: 16-bit integers wherever qhx forge may use them");
   command->add_option("--context", a.context_rows,
                       "Rows of the KV cache, or several like 512,1024");
   command->add_option("--prefill", a.prefill_rows,

@@ -16,6 +16,7 @@
 #include "forge/arch/text_decoder.h"
 #include "forge/arch/text_graph_runner.h"
 #include "forge/arch/vision_encoder.h"
+#include "forge/ranges/choose_integers.h"
 #include "qnn/backend.h"
 #include "random_checkpoint.h"
 #include "reference/forward.h"
@@ -79,6 +80,7 @@ struct Setting {
   WeightFormat weights = WeightFormat::kF16;
   KvFormat kv = KvFormat::kF16;
   double least_cosine = 0;
+  bool integers = false;  // activations as 16-bit integers where they bear it
 };
 
 class Parity : public ::testing::TestWithParam<Shape> {
@@ -112,6 +114,7 @@ class Parity : public ::testing::TestWithParam<Shape> {
   const std::vector<std::int32_t> answer_ = {17, 203, 88};  // decoded after the prompt
 
   // What the reference gives.
+  RangeTable ranges_;
   reference::VisionOutput picture_;
   std::vector<float> hidden_;                // [T, H]
   std::vector<std::vector<float>> decoded_;  // [H] each
@@ -134,7 +137,10 @@ void Parity::run_reference(WeightFormat weights) {
   ASSERT_TRUE(grid.ok()) << grid.status();
   reference::Matrix patches(grid->patches(), vision::patch_values(params));
   vision::extract_patches(image, params, patches.values);
-  picture_ = vision->run(patches, *grid, pool_);
+  const auto measure = [&](const reference::Stage& stage, const reference::Matrix& value) {
+    ranges_[stage.name()].add(value.values);
+  };
+  picture_ = vision->run(patches, *grid, pool_, measure);
 
   tokens_ = {5, 9, 292};
   tokens_.insert(tokens_.end(), grid->patches() / 4, kImageToken);
@@ -145,7 +151,7 @@ void Parity::run_reference(WeightFormat weights) {
   ASSERT_TRUE(text.ok()) << text.status();
   reference::KvCache cache;
   const auto prompt =
-      text->prefill({tokens_, positions_.ids, positions_.delta, &picture_}, cache, pool_);
+      text->prefill({tokens_, positions_.ids, positions_.delta, &picture_}, cache, pool_, measure);
   ASSERT_TRUE(prompt.ok()) << prompt.status();
   hidden_ = prompt->hidden.values;
   logits_ = {prompt->logits};
@@ -175,11 +181,19 @@ Status Parity::run_graphs(const Setting& setting) {
                        qnn::Backend::create(library, {.soc_model = setting.soc_model}));
   const WeightLoader weights(*checkpoint_, setting.weights, setting.activation, pool_,
                              [](std::size_t) { return Status(); });
+  ScalePlan scales;
+  if (setting.integers) {
+    scales.integers = choose_integers(config_, ranges_, scales).plan;
+    // Otherwise the comparison would be of something else.
+    EXPECT_TRUE(reach_of(scales.integers.vision_mlp, 0).has_value());
+    EXPECT_TRUE(reach_of(scales.integers.text_o, 0).has_value());
+    EXPECT_TRUE(reach_of(scales.integers.text_mlp, 0).has_value());
+  }
   const PatchGrid grid{static_cast<std::uint32_t>(GetParam().height) / 16,
                        static_cast<std::uint32_t>(GetParam().width) / 16};
   QHX_ASSIGN_OR_RETURN(const auto vision_context, qnn::Context::create(backend));
   QHX_ASSIGN_OR_RETURN(const qnn::Graph vision,
-                       build_vision_encoder(vision_context, config_, weights, grid));
+                       build_vision_encoder(vision_context, config_, weights, grid, {}, scales));
   QHX_ASSIGN_OR_RETURN(graph_picture_, run_graph(vision, {{"patches", picture_.vision_in.values}}));
 
   QHX_ASSIGN_OR_RETURN(const auto text_context,
@@ -190,7 +204,8 @@ Status Parity::run_graphs(const Setting& setting) {
       build_text_decoder(text_context, config_, weights,
                          {.graphs = {{"prefill", GetParam().prefill_rows, kContextRows, deepstack},
                                      {"decode_1", 1, kContextRows, false}},
-                          .kv = setting.kv}));
+                          .kv = setting.kv},
+                         scales));
   QHX_ASSIGN_OR_RETURN(const auto head_context, qnn::Context::create(backend));
   QHX_ASSIGN_OR_RETURN(const qnn::Graph head, build_lm_head(head_context, config_, weights));
 
@@ -298,6 +313,17 @@ TEST_P(Parity, VendorLibraryW8Weights) {
            .activation = QNN_DATATYPE_FLOAT_16,
            .weights = WeightFormat::kW8,
            .least_cosine = 0.9999});
+}
+
+TEST_P(Parity, VendorLibraryIntegerActivations) {
+  const std::string folder = environment("QHX_HTP_LIB_DIR");
+  if (folder.empty()) GTEST_SKIP() << "QHX_HTP_LIB_DIR is not set";
+  compare({.library = folder + "/libQnnHtp.so",
+           .soc_model = 69,
+           .activation = QNN_DATATYPE_FLOAT_16,
+           .weights = WeightFormat::kW8,
+           .least_cosine = 0.9999,
+           .integers = true});
 }
 
 TEST_P(Parity, VendorLibraryW4Weights) {

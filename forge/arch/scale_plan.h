@@ -22,6 +22,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "forge/arch/integer_plan.h"
+
 namespace qhx::forge {
 
 struct TextScales {
@@ -37,6 +39,7 @@ struct ScalePlan {
   std::vector<int> deepstack;         // by feature; missing ones are zero
   int text_residual = 0;
   std::vector<TextScales> text;  // by layer; missing ones are zero
+  IntegerPlan integers;          // what is no 16-bit float at all
 
   int block_attention(std::size_t i) const { return at(vision_attention, i); }
   int feature(std::size_t k) const { return at(deepstack, k); }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "forge/arch/graph_ops.h"
+#include "forge/arch/integer_ops.h"
 
 namespace qhx::forge {
 namespace {
@@ -59,6 +60,7 @@ class TextGraph {
             const TextGraphSpec& spec, KvFormat kv, const ScalePlan& scales)
       : builder_(std::move(builder)),
         ops_(builder_, activation),
+        integers_(builder_),
         sizes_(config.text),
         kv_(kv),
         scales_(scales),
@@ -73,8 +75,8 @@ class TextGraph {
   void layer(std::size_t index, const TextLayer& w) {
     builder_.part("layer " + std::to_string(index));
     const Value attended = attention(index, ops_.rms_norm(hidden_, w.input_norm, epsilon_), w);
-    hidden_ = ops_.add(hidden_, ops_.linear(attended, w.o));
-    hidden_ = ops_.add(hidden_, mlp(ops_.rms_norm(hidden_, w.post_norm, epsilon_), w));
+    hidden_ = ops_.add(hidden_, after_attention(index, attended, w.o));
+    hidden_ = ops_.add(hidden_, mlp(index, ops_.rms_norm(hidden_, w.post_norm, epsilon_), w));
     if (index < deepstacks_) {
       const std::string name = "deepstack_" + std::to_string(index);
       const Value features = ops_.reshape(ops_.input(name, {rows_, sizes_.hidden}), hidden_.dims);
@@ -160,7 +162,26 @@ class TextGraph {
                         {1, 1, rows_, sizes_.heads * sizes_.head_dim});
   }
 
-  Value mlp(const Value& x, const TextLayer& w) {
+  bool takes(const Linear& linear) const {
+    return takes_integers(ops_.activation(), rows_, linear);
+  }
+
+  Value after_attention(std::size_t index, const Value& x, const Linear& o) {
+    const auto reach = reach_of(scales_.integers.text_o, index);
+    if (!reach || !takes(o)) return ops_.linear(x, o);
+    return integers_.dequantize(integers_.linear(integers_.quantize(x, reach->in), o, reach->out));
+  }
+
+  Value mlp(std::size_t index, const Value& x, const TextLayer& w) {
+    const auto reach = reach_of(scales_.integers.text_mlp, index);
+    if (reach && takes(w.gate) && takes(w.up) && takes(w.down)) {
+      const IntegerValue in = integers_.quantize(x, reach->in);
+      const IntegerValue gate = integers_.linear(in, w.gate, reach->gate);
+      const IntegerValue up = integers_.linear(in, w.up, reach->up);
+      const IntegerValue product =
+          integers_.multiply(integers_.silu(gate, reach->gate), up, reach->product);
+      return integers_.dequantize(integers_.linear(product, w.down, reach->out));
+    }
     const Value gate = ops_.linear(x, w.gate);
     const Value up = ops_.linear(x, w.up);
     const Value silu = ops_.multiply(gate, ops_.sigmoid(gate));
@@ -169,6 +190,7 @@ class TextGraph {
 
   qnn::GraphBuilder builder_;
   GraphOps ops_;
+  IntegerOps integers_;
   TextSizes sizes_;
   KvFormat kv_;
   const ScalePlan& scales_;

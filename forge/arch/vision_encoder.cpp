@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "forge/arch/graph_ops.h"
+#include "forge/arch/integer_ops.h"
 #include "forge/arch/vision_attention.h"
 #include "forge/arch/vision_mlp.h"
 #include "vision/positions.h"
@@ -15,7 +16,7 @@ using qnn::Value;
 struct VisionBlock {
   Norm norm1, norm2;
   VisionAttentionWeights attention;
-  std::vector<VisionMlpPiece> mlp;
+  VisionMlp mlp;
 };
 
 struct Merger {
@@ -24,7 +25,7 @@ struct Merger {
 };
 
 Result<VisionBlock> load_block(const WeightLoader& weights, const hf::VisionConfig& vision,
-                               std::size_t index, const ScalePlan& scales) {
+                               std::size_t index, PatchGrid grid, const ScalePlan& scales) {
   const std::string block = "model.visual.blocks." + std::to_string(index) + ".";
   const int attention = scales.block_attention(index), residual = scales.vision_residual;
   VisionBlock out;
@@ -32,7 +33,8 @@ Result<VisionBlock> load_block(const WeightLoader& weights, const hf::VisionConf
   QHX_ASSIGN_OR_RETURN(out.attention,
                        load_vision_attention(weights, vision, block, attention, residual));
   QHX_ASSIGN_OR_RETURN(out.norm2, weights.norm(block + "norm2"));
-  QHX_ASSIGN_OR_RETURN(out.mlp, load_vision_mlp(weights, block, residual));
+  QHX_ASSIGN_OR_RETURN(out.mlp, load_vision_mlp(weights, block, grid.patches(), residual,
+                                                reach_of(scales.integers.vision_mlp, index)));
   return out;
 }
 
@@ -52,6 +54,7 @@ class VisionGraph {
               PatchGrid grid, const ScalePlan& scales)
       : builder_(std::move(builder)),
         ops_(builder_, activation),
+        integers_(builder_),
         patches_(grid.patches()),
         tokens_(grid.patches() / static_cast<std::uint32_t>(vision.merge_unit())),
         width_(static_cast<std::uint32_t>(vision.hidden_size)),
@@ -72,9 +75,9 @@ class VisionGraph {
     VisionAttention attention(ops_, {patches_, heads_, width_ / heads_}, cos_, sin_);
     hidden_ = ops_.add(
         hidden_, attention.attend(ops_.layer_norm(hidden_, w.norm1, epsilon_), w.attention, beta));
-    hidden_ = ops_.add(hidden_,
-                       vision_mlp(ops_, ops_.layer_norm(hidden_, w.norm2, epsilon_), w.mlp,
-                                  scales_.vision_residual, "mlp_scale_" + std::to_string(index)));
+    hidden_ =
+        ops_.add(hidden_, vision_mlp(ops_, integers_, ops_.layer_norm(hidden_, w.norm2, epsilon_),
+                                     w.mlp, "mlp_scale_" + std::to_string(index)));
   }
 
   // Normalises the concatenation of the patches of a token.
@@ -136,6 +139,7 @@ class VisionGraph {
 
   qnn::GraphBuilder builder_;
   GraphOps ops_;
+  IntegerOps integers_;
   std::uint32_t patches_, tokens_, width_, heads_, out_width_;
   const ScalePlan& scales_;
   float epsilon_;  // of the norms of the residual stream
@@ -154,7 +158,7 @@ Result<qnn::Graph> build_vision_encoder(std::shared_ptr<qnn::Context> context,
   VisionGraph graph(std::move(builder), weights.activation(), vision, grid, scales);
   std::size_t features = 0;
   for (std::size_t i = 0; i < vision.depth; ++i) {
-    QHX_ASSIGN_OR_RETURN(const VisionBlock block, load_block(weights, vision, i, scales));
+    QHX_ASSIGN_OR_RETURN(const VisionBlock block, load_block(weights, vision, i, grid, scales));
     graph.block(i, block);
     if (const auto number = vision.deepstack_merger_of(i)) {
       QHX_ASSIGN_OR_RETURN(

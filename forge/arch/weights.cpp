@@ -136,12 +136,12 @@ std::string part_name(const std::string& name, RowRange rows, const hf::TensorVi
 
 }  // namespace
 
-qnn::WeightEncoding LinearWeight::encoding() const {
-  using Kind = qnn::WeightEncoding::Kind;
+qnn::Encoding LinearWeight::encoding() const {
+  using Kind = qnn::Encoding::Kind;
   if (scales.empty()) return {};
   if (group != 0) return {.kind = Kind::kGroup4, .axis = 0, .group = group, .scales = scales};
   const auto channels = static_cast<std::int32_t>(dims.size() - 1);
-  return {.kind = Kind::kPerChannel8, .axis = channels, .group = 0, .scales = scales};
+  return {.kind = Kind::kPerChannel, .axis = channels, .group = 0, .scales = scales};
 }
 
 LinearWeight LinearWeight::part(RowRange of_inputs) const {

@@ -37,7 +37,7 @@ struct LinearWeight {
   std::uint32_t group = 0;    // inputs that share a scale; 0: all
 
   // Refers to `scales`.
-  qnn::WeightEncoding encoding() const;
+  qnn::Encoding encoding() const;
 
   std::uint32_t inputs() const { return dims[dims.size() - 2]; }
   std::uint32_t outputs() const { return dims.back(); }

@@ -113,7 +113,7 @@ TEST_F(Weights, HalvesAreTransposed) {
       EXPECT_EQ(linear->weight.dims,
                 (qnn::Dims{1, 1, static_cast<std::uint32_t>(in), static_cast<std::uint32_t>(out)}));
       EXPECT_EQ(linear->weight.type, QNN_DATATYPE_FLOAT_16);
-      EXPECT_EQ(linear->weight.encoding().kind, qnn::WeightEncoding::Kind::kNone);
+      EXPECT_EQ(linear->weight.encoding().kind, qnn::Encoding::Kind::kNone);
       const auto values = linear->weight.bytes.as<std::uint16_t>();
       ASSERT_EQ(values.size(), out * in);
       for (std::size_t o = 0; o < out; ++o) {
@@ -154,7 +154,7 @@ TEST_F(Weights, FourBitsAreQuantizedByGroupThenTransposed) {
   const auto linear = loader(WeightFormat::kW4).linear("m");
   ASSERT_TRUE(linear.ok()) << linear.status();
   EXPECT_EQ(linear->weight.type, QNN_DATATYPE_SFIXED_POINT_8);
-  EXPECT_EQ(linear->weight.encoding().kind, qnn::WeightEncoding::Kind::kGroup4);
+  EXPECT_EQ(linear->weight.encoding().kind, qnn::Encoding::Kind::kGroup4);
   EXPECT_EQ(linear->weight.encoding().group, 32u);
   EXPECT_EQ(linear->weight.scales, scales) << "[out, groups]";
   const auto values = linear->weight.bytes.as<std::int8_t>();
@@ -168,7 +168,7 @@ TEST_F(Weights, RowsThatAreNoGroupsKeepInt8) {
   make(7, 48);
   const auto linear = loader(WeightFormat::kW4).linear("m");
   ASSERT_TRUE(linear.ok()) << linear.status();
-  EXPECT_EQ(linear->weight.encoding().kind, qnn::WeightEncoding::Kind::kPerChannel8);
+  EXPECT_EQ(linear->weight.encoding().kind, qnn::Encoding::Kind::kPerChannel);
   EXPECT_EQ(linear->weight.scales.size(), 7u);
 }
 

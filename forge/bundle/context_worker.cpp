@@ -188,10 +188,11 @@ Result<std::uint64_t> write_context_in_worker(const ContextJob& job, const Forge
 }
 
 Result<std::uint64_t> simulate_in_worker(const ContextJob& job, const ForgeOptions& options,
-                                         const WorkerLimits& limits, const OnAdvance& on_advance) {
+                                         const ScalePlan& scales, const WorkerLimits& limits,
+                                         const OnAdvance& on_advance) {
   QHX_CHECK(options.target.htp.simulation);
-  return write_context_in_worker(job, options, {}, options.target.htp.simulation->folder / job.file,
-                                 limits, on_advance);
+  return write_context_in_worker(
+      job, options, scales, options.target.htp.simulation->folder / job.file, limits, on_advance);
 }
 
 int run_context_worker(const WorkerArguments& arguments) {

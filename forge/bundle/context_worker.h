@@ -26,7 +26,8 @@ Result<std::uint64_t> write_context_in_worker(const ContextJob& job, const Forge
 // simulator says (options.target.htp.simulation): into its folder, for each graph, the trace and
 // operations_file(). Returns the worker's peak resident memory.
 Result<std::uint64_t> simulate_in_worker(const ContextJob& job, const ForgeOptions& options,
-                                         const WorkerLimits& limits, const OnAdvance& on_advance);
+                                         const ScalePlan& scales, const WorkerLimits& limits,
+                                         const OnAdvance& on_advance);
 
 // What follows the command, in this order.
 struct WorkerArguments {

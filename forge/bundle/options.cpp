@@ -171,6 +171,11 @@ std::string_view weights_name(const ForgeOptions& options) {
 
 std::string_view name(KvFormat format) { return format == KvFormat::kInt8 ? "int8" : "f16"; }
 
+Result<bool> parse_activations(std::string_view text) {
+  if (text == "auto" || text == "f16") return text == "auto";
+  return invalid_argument("--activations " + std::string(text) + ": expected auto or f16");
+}
+
 Result<KvFormat> parse_kv_format(std::string_view text) {
   for (const KvFormat format : {KvFormat::kF16, KvFormat::kInt8}) {
     if (text == name(format)) return format;
@@ -226,6 +231,15 @@ Status validate(const ForgeOptions& options, const hf::ModelConfig& config) {
     return invalid_argument("--no-dlbc: is for Hexagon targets");
   if (options.prove && !options.target.device())
     return invalid_argument("--prove: is for Hexagon targets; `qhx verify` proves CPU bundles");
+  if (options.integers && !options.target.device())
+    return invalid_argument("--activations auto: is for Hexagon targets; `qhx tune` is for cpu");
+  if (options.integers && !options.measure)
+    return invalid_argument("--activations auto: needs what --no-calibrate leaves out");
+  if (options.integers && options.prove) {
+    return invalid_argument(
+        "--prove: its inputs are drawn and reach further than measured activations, where integers "
+        "are cut off; prove with --activations f16");
+  }
   if (options.kv == KvFormat::kInt8 && options.target.device()) {
     return unsupported("--kv int8: the cache of target " + options.target.name +
                        " is f16, int8 is for cpu alone so far; leave it out");

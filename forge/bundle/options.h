@@ -37,6 +37,9 @@ Result<WeightFormat> parse_weight_format(std::string_view text);
 Result<KvFormat> parse_kv_format(std::string_view text);
 std::string_view name(KvFormat format);
 
+// "auto": true, "f16": false.
+Result<bool> parse_activations(std::string_view text);
+
 // How weights become 4-bit integers.
 enum class Rounding {
   kNearest,
@@ -94,6 +97,9 @@ struct ForgeOptions {
   bool pictures = true;         // a vision encoder, and a manifest for pictures and text
   bool emulation_twin = false;  // also files that the emulation on a PC can load
   FileNames files;
+  // Targets with 16-bit activations: hold them as integers where measured ones bear it and the
+  // library multiplies these by int8 weights.
+  bool integers = false;
   bool measure = true;  // targets with 16-bit activations: measure them first
   // Folder of the pictures and prompts that activations are measured on, and errors of weights
   // compensated; what it lacks comes from the built-in set.

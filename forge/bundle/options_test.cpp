@@ -66,6 +66,29 @@ TEST(KvFormat, Int8IsForCpus) {
   EXPECT_THAT(refused.message(), HasSubstr("--kv int8: the cache of target v79"));
 }
 
+TEST(Activations, AreF16OrAuto) {
+  EXPECT_TRUE(*parse_activations("auto"));
+  EXPECT_FALSE(*parse_activations("f16"));
+  EXPECT_THAT(parse_activations("int8").status().message(),
+              HasSubstr("--activations int8: expected auto or f16"));
+}
+
+TEST(Activations, IntegersAreForMeasuredOnesOfDevices) {
+  const hf::ModelConfig config = config_of(make_config({}));
+  ForgeOptions options;
+  options.image = {64, 64};
+  options.integers = true;
+  options.target = *parse_target("v79");
+  EXPECT_TRUE(validate(options, config).ok());
+  ForgeOptions proved = options, unmeasured = options, cpu = options;
+  proved.prove = true;
+  EXPECT_THAT(validate(proved, config).message(), HasSubstr("prove with --activations f16"));
+  unmeasured.measure = false;
+  EXPECT_THAT(validate(unmeasured, config).message(), HasSubstr("--no-calibrate"));
+  cpu.target = *parse_target("cpu");
+  EXPECT_THAT(validate(cpu, config).message(), HasSubstr("is for Hexagon targets"));
+}
+
 TEST(Rows, AreNumbersInAnyOrderNoneTwice) {
   EXPECT_THAT(*parse_rows("--ctx", "512"), ElementsAre(512));
   EXPECT_THAT(*parse_rows("--ctx", "2048,512,1024"), ElementsAre(512, 1024, 2048));

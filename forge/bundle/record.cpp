@@ -33,6 +33,7 @@ nlohmann::ordered_json describe_options(const ForgeOptions& options, const std::
           {"prefill", prefill_rows(options)},
           {"pictures", options.pictures},
           {"emulation_twin", options.emulation_twin},
+          {"integer_activations", computes_integers(options)},
           {"measure", measures_activations(options) && options.measure},
           {"dlbc", options.target.device() && options.target.htp.dlbc},
           {"prove", options.prove},

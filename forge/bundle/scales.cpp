@@ -39,6 +39,10 @@ std::vector<std::string> ActivationScales::warnings() const {
   return record.at("warnings").get<std::vector<std::string>>();
 }
 
+bool computes_integers(const ForgeOptions& options) {
+  return measures_activations(options) && options.measure && options.integers;
+}
+
 bool measures_activations(const ForgeOptions& options) {
   return options.target.activation == QNN_DATATYPE_FLOAT_16;
 }
@@ -67,7 +71,7 @@ Result<ActivationScales> find_scales(const ForgeOptions& options, const hf::Mode
   const fs::path file = folder / kScalesFile;
   if (auto scales = read_scales(file)) return *std::move(scales);
   QHX_ASSIGN_OR_RETURN(const RangeReport report,
-                       plan_scales(checkpoint, config, set, pool, progress));
+                       plan_scales(checkpoint, config, set, options.integers, pool, progress));
   ActivationScales scales = summarize(config, report);
   const ordered_json text = {{"plan", print_plan(scales.plan)}, {"record", scales.record}};
   QHX_RETURN_IF_ERROR(write_file(file, text.dump()));

@@ -24,6 +24,8 @@ struct ActivationScales {
   std::vector<std::string> warnings() const;  // of the record
 };
 
+// Some of them may become integers.
+bool computes_integers(const ForgeOptions& options);
 bool measures_activations(const ForgeOptions& options);
 
 // The pictures and prompts that options.calibrate names, with the model's own turns around them.

@@ -104,7 +104,7 @@ class Overflow : public ::testing::Test {
 
   RangeReport measure() {
     double last = 0;
-    auto report = plan_scales(*checkpoint_, config_, set_, pool_, [&](double fraction) {
+    auto report = plan_scales(*checkpoint_, config_, set_, false, pool_, [&](double fraction) {
       EXPECT_GE(fraction, last);
       last = fraction;
       return Status();
@@ -352,7 +352,7 @@ TEST_F(Overflow, DemoModelNeedsNothing) {
 
 TEST_F(Overflow, StopsOnRequest) {
   open(folder_);
-  const auto report = plan_scales(*checkpoint_, config_, set_, pool_,
+  const auto report = plan_scales(*checkpoint_, config_, set_, false, pool_,
                                   [](double) { return cancelled("stopped on request"); });
   EXPECT_EQ(report.status().code(), StatusCode::kCancelled);
 }

@@ -4,6 +4,7 @@
 
 #include "forge/ranges/calibration_pass.h"
 #include "forge/ranges/choose.h"
+#include "forge/ranges/choose_integers.h"
 
 namespace qhx::forge {
 
@@ -26,12 +27,17 @@ Result<RangeTable> measure_ranges(const hf::Checkpoint& checkpoint, const hf::Mo
 }
 
 Result<RangeReport> plan_scales(const hf::Checkpoint& checkpoint, const hf::ModelConfig& config,
-                                const CalibrationSet& set, ThreadPool& pool,
+                                const CalibrationSet& set, bool integers, ThreadPool& pool,
                                 const RangeProgress& progress) {
   RangeReport report;
   report.inputs = set.description;
   QHX_ASSIGN_OR_RETURN(report.ranges, measure_ranges(checkpoint, config, set, pool, progress));
   report.plan = choose_scales(config, report.ranges);
+  if (integers) {
+    IntegerChoice choice = choose_integers(config, report.ranges, report.plan);
+    report.plan.integers = std::move(choice.plan);
+    report.floats = std::move(choice.kept);
+  }
   report.warnings = range_warnings(config, report.ranges, report.plan);
   QHX_ASSIGN_OR_RETURN(const std::vector<std::string> norms,
                        norm_warnings(config, checkpoint, report.plan));

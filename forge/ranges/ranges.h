@@ -25,6 +25,7 @@ struct RangeReport {
   RangeTable ranges;
   ScalePlan plan;
   std::vector<std::string> warnings;
+  std::vector<std::string> floats;  // what stays in floats though integers are wanted, and why
 };
 
 // Told often how much is done, from 0 to 1; an error stops the work.
@@ -35,8 +36,9 @@ Result<RangeTable> measure_ranges(const hf::Checkpoint& checkpoint, const hf::Mo
                                   const CalibrationSet& set, ThreadPool& pool,
                                   const RangeProgress& progress);
 
+// `integers`: 16-bit ones instead of floats where activations bear them.
 Result<RangeReport> plan_scales(const hf::Checkpoint& checkpoint, const hf::ModelConfig& config,
-                                const CalibrationSet& set, ThreadPool& pool,
+                                const CalibrationSet& set, bool integers, ThreadPool& pool,
                                 const RangeProgress& progress);
 
 // Of a bundle made without measuring: no scales, and a warning that says so.

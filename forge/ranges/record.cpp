@@ -1,5 +1,7 @@
 #include "forge/ranges/record.h"
 
+#include <array>
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
 
@@ -15,12 +17,31 @@ double rounded(double value) {
   return std::strtod(text, nullptr);
 }
 
+// A row for each layer; all zero where it computes in floats.
+template <class Reach>
+nlohmann::json print_reaches(const std::vector<Reach>& reaches) {
+  nlohmann::json rows = nlohmann::json::array();
+  for (const Reach& reach : reaches)
+    rows.push_back(std::bit_cast<std::array<float, sizeof(Reach) / sizeof(float)>>(reach));
+  return rows;
+}
+
+template <class Reach>
+std::vector<Reach> parse_reaches(const nlohmann::json& rows) {
+  using Numbers = std::array<float, sizeof(Reach) / sizeof(float)>;
+  std::vector<Reach> reaches;
+  for (const nlohmann::json& row : rows)
+    reaches.push_back(std::bit_cast<Reach>(row.get<Numbers>()));
+  return reaches;
+}
+
 }  // namespace
 
 nlohmann::ordered_json range_record(const hf::ModelConfig& config, const RangeReport& report) {
   nlohmann::ordered_json record;
   record["inputs"] = report.inputs;
   record["warnings"] = report.warnings;
+  record["floats"] = report.floats;
   record["scaled"] = nlohmann::ordered_json::object();
   record["tensors"] = nlohmann::ordered_json::object();
   for (const MeasuredStage& stage : measured_stages(config)) {
@@ -43,7 +64,10 @@ nlohmann::json print_plan(const ScalePlan& plan) {
           {"vision_attention", plan.vision_attention},
           {"deepstack", plan.deepstack},
           {"text_residual", plan.text_residual},
-          {"text", text}};
+          {"text", text},
+          {"integer_vision_mlp", print_reaches(plan.integers.vision_mlp)},
+          {"integer_text_o", print_reaches(plan.integers.text_o)},
+          {"integer_text_mlp", print_reaches(plan.integers.text_mlp)}};
 }
 
 ScalePlan parse_plan(const nlohmann::json& json) {
@@ -58,6 +82,9 @@ ScalePlan parse_plan(const nlohmann::json& json) {
                          .k = layer.at(2).get<int>(),
                          .mlp = layer.at(3).get<int>()});
   }
+  plan.integers = {.vision_mlp = parse_reaches<MlpReach>(json.at("integer_vision_mlp")),
+                   .text_o = parse_reaches<LinearReach>(json.at("integer_text_o")),
+                   .text_mlp = parse_reaches<GatedMlpReach>(json.at("integer_text_mlp"))};
   return plan;
 }
 

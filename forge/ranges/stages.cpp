@@ -34,6 +34,7 @@ constexpr StageKind kBlock[] = {
     {"block_attn", QHX_BLOCK "attn.proj, input", block_attention},
     {"block_proj", QHX_BLOCK "attn.proj, output", vision_residual},
     {"block_mid", QHX_BLOCK "norm2, input", vision_residual, true},
+    {"block_norm2", QHX_BLOCK "norm2, output", nullptr, true},
     {"block_fc1", QHX_BLOCK "mlp.linear_fc1, output", nullptr},
     {"block_gelu", QHX_BLOCK "mlp.linear_fc2, input", nullptr},
     {"block_fc2", QHX_BLOCK "mlp.linear_fc2, output", vision_residual},

@@ -48,13 +48,17 @@ Qnn_Tensor_t describe(Qnn_TensorType_t kind) {
   return tensor;
 }
 
-Qnn_QuantizeParams_t encode(const WeightEncoding& encoding, const Dims& dims,
-                            EncodingArrays& arrays) {
+Qnn_QuantizeParams_t encode(const Encoding& encoding, const Dims& dims, EncodingArrays& arrays) {
   Qnn_QuantizeParams_t params = no_encoding();
-  if (encoding.kind == WeightEncoding::Kind::kNone) return params;
+  if (encoding.kind == Encoding::Kind::kNone) return params;
   params.encodingDefinition = QNN_DEFINITION_DEFINED;
+  if (encoding.kind == Encoding::Kind::kTensor) {
+    params.quantizationEncoding = QNN_QUANTIZATION_ENCODING_SCALE_OFFSET;
+    params.scaleOffsetEncoding = {encoding.scale, encoding.offset};
+    return params;
+  }
   const auto count = static_cast<std::uint32_t>(encoding.scales.size());
-  if (encoding.kind == WeightEncoding::Kind::kPerChannel4) {
+  if (encoding.kind == Encoding::Kind::kPerChannel4) {
     params.quantizationEncoding = QNN_QUANTIZATION_ENCODING_BW_AXIS_SCALE_OFFSET;
     arrays.scales.assign(encoding.scales.begin(), encoding.scales.end());
     arrays.offsets.assign(count, 0);
@@ -63,7 +67,7 @@ Qnn_QuantizeParams_t encode(const WeightEncoding& encoding, const Dims& dims,
     return params;
   }
   for (const float scale : encoding.scales) arrays.scale_offsets.push_back({scale, 0});
-  if (encoding.kind == WeightEncoding::Kind::kPerChannel8) {
+  if (encoding.kind == Encoding::Kind::kPerChannel) {
     params.quantizationEncoding = QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET;
     params.axisScaleOffsetEncoding = {encoding.axis, count, arrays.scale_offsets.data()};
     return params;
@@ -174,7 +178,7 @@ void GraphBuilder::fail(Status status) {
 }
 
 Value GraphBuilder::create_tensor(Qnn_Tensor_t tensor, std::string name, Qnn_DataType_t type,
-                                  Dims dims, const WeightEncoding& encoding) {
+                                  Dims dims, const Encoding& encoding) {
   const Value failed{0, dims, type};
   if (!status_.ok()) return failed;
   auto stored = std::make_shared<Stored>();
@@ -202,13 +206,13 @@ Value GraphBuilder::output(std::string name, Qnn_DataType_t type, Dims dims) {
   return create_tensor(describe(QNN_TENSOR_TYPE_APP_READ), std::move(name), type, std::move(dims));
 }
 
-Value GraphBuilder::native(Qnn_DataType_t type, Dims dims) {
+Value GraphBuilder::native(Qnn_DataType_t type, Dims dims, const Encoding& encoding) {
   return create_tensor(describe(QNN_TENSOR_TYPE_NATIVE), "t" + std::to_string(next_name_++), type,
-                       std::move(dims));
+                       std::move(dims), encoding);
 }
 
 Value GraphBuilder::constant(std::string name, Qnn_DataType_t type, Dims dims,
-                             std::span<const std::byte> bytes, const WeightEncoding& encoding) {
+                             std::span<const std::byte> bytes, const Encoding& encoding) {
   if (bytes.size() > std::numeric_limits<std::uint32_t>::max()) {
     fail(unsupported("tensor " + name + ": " + std::to_string(bytes.size()) +
                      " bytes; one tensor holds at most 4 GiB"));

@@ -29,14 +29,16 @@ struct Value {
   Qnn_DataType_t type = QNN_DATATYPE_UNDEFINED;
 };
 
-// How the integers of a constant stand for real numbers. One scale an output channel, or a group;
-// offsets are zero.
-struct WeightEncoding {
-  enum class Kind { kNone, kPerChannel8, kPerChannel4, kGroup4 };
+// How the integers of a tensor stand for real numbers: scale * (integer + offset). Constants have a
+// scale for each output channel, or group, and no offset; what is computed has one of each.
+struct Encoding {
+  enum class Kind { kNone, kTensor, kPerChannel, kPerChannel4, kGroup4 };
   Kind kind = Kind::kNone;
   std::int32_t axis = 0;          // the output-channel axis (per-channel kinds)
   std::uint32_t group = 0;        // values along K that share a scale (kGroup4)
   std::span<const float> scales;  // per channel: [N]; groups: [N][K / group]
+  float scale = 0;                // kTensor
+  std::int32_t offset = 0;        // kTensor
 };
 
 struct TensorParam {
@@ -81,11 +83,11 @@ class GraphBuilder {
   Value input(std::string name, Qnn_DataType_t type, Dims dims);
   Value output(std::string name, Qnn_DataType_t type, Dims dims);
   // An intermediate tensor; its name is made up.
-  Value native(Qnn_DataType_t type, Dims dims);
+  Value native(Qnn_DataType_t type, Dims dims, const Encoding& encoding = {});
   // Weights and tables. `bytes` is needed during this call only: libraries copy it (the HTP
   // library 2.51 and ours do; a test holds them to it).
   Value constant(std::string name, Qnn_DataType_t type, Dims dims, std::span<const std::byte> bytes,
-                 const WeightEncoding& encoding = {});
+                 const Encoding& encoding = {});
 
   // What the operations that follow belong to ("layer 3"), for those who measure the graph.
   void part(std::string name) { part_ = std::move(name); }
@@ -108,7 +110,7 @@ class GraphBuilder {
   GraphBuilder(std::shared_ptr<Context> context, std::string name)
       : context_(std::move(context)), name_(std::move(name)) {}
   Value create_tensor(Qnn_Tensor_t tensor, std::string name, Qnn_DataType_t type, Dims dims,
-                      const WeightEncoding& encoding = {});
+                      const Encoding& encoding = {});
   Qnn_Param_t make_param(const Param& param, std::vector<std::unique_ptr<TensorParam>>& keep);
 
   std::shared_ptr<Context> context_;

@@ -93,7 +93,7 @@ struct Product {
 
 // A 1x1 convolution over [1, 1, rows, depth]; the weight is as given.
 Result<Graph> build_product(std::shared_ptr<Context> context, Qnn_DataType_t weight_type,
-                            std::span<const std::byte> given, const WeightEncoding& encoding,
+                            std::span<const std::byte> given, const Encoding& encoding,
                             std::uint32_t rows = kRows) {
   std::vector<std::byte> weight(given.begin(), given.end());
   const std::string name = rows == kRows ? "product" : "product_" + std::to_string(rows);
@@ -154,8 +154,8 @@ TEST_F(VendorLibrary, Fp16GraphRuns) {
 
 TEST_F(VendorLibrary, W8GraphRunsAndItsBinaryIsReadBack) {
   const Product product;
-  const WeightEncoding encoding{
-      .kind = WeightEncoding::Kind::kPerChannel8, .axis = 3, .scales = product.scales};
+  const Encoding encoding{
+      .kind = Encoding::Kind::kPerChannel, .axis = 3, .scales = product.scales};
   const auto context = make_context();
   auto graph = build_product(context, QNN_DATATYPE_SFIXED_POINT_8,
                              std::as_bytes(std::span(product.w8)), encoding);

@@ -133,6 +133,16 @@ class Profiler {
     return forge;
   }
 
+  // Times do not depend on values: nothing is measured, and all that may be integers is.
+  forge::ScalePlan scales_for(const forge::ForgeOptions& forge) const {
+    forge::ScalePlan scales;
+    if (!forge.integers) return scales;
+    scales.integers = {.vision_mlp = {config_.vision.depth, {8, 8, 8, 8}},
+                       .text_o = {config_.text.n_layers, {8, 8}},
+                       .text_mlp = {config_.text.n_layers, {8, 8, 8, 8, 8}}};
+    return scales;
+  }
+
   Result<GraphProfile> simulate(forge::ForgeOptions forge, const Task& task,
                                 const forge::OnAdvance& wait) const {
     const fs::path folder =
@@ -149,8 +159,9 @@ class Profiler {
                                                : forge::Costs(forge, config_).patience(task.job)};
     GraphProfile profile;
     const auto start = std::chrono::steady_clock::now();
-    QHX_ASSIGN_OR_RETURN(profile.peak_resident_bytes,
-                         forge::simulate_in_worker(task.job, forge, limits, wait));
+    QHX_ASSIGN_OR_RETURN(
+        profile.peak_resident_bytes,
+        forge::simulate_in_worker(task.job, forge, scales_for(forge), limits, wait));
     profile.finalize_seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     QHX_RETURN_IF_ERROR(read_trace(trace, task, profile)
