@@ -101,7 +101,6 @@ Result<profile::Options> make_options(const Arguments& from) {
   QHX_RETURN_IF_ERROR(set_sizes(from, to.forge));
   QHX_ASSIGN_OR_RETURN(to.stages, parse_stages(from.stages));
   if (from.no_dlbc) to.forge.target.htp.dlbc = false;
-  to.forge.measure = false;
   to.forge.threads = from.threads;
   to.forge.memory_limit = static_cast<std::uint64_t>(from.memory_gb * 1e9);
   to.forge.finalize_timeout = from.finalize_timeout;

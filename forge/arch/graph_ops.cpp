@@ -128,6 +128,10 @@ Value GraphOps::linear(const Value& x, const Linear& linear) {
 }
 
 Value GraphOps::rms_norm(const Value& x, const VectorWeight& gamma, float epsilon) {
+  return rms_norm(x, constant(gamma), epsilon);
+}
+
+Value GraphOps::rms_norm(const Value& x, const Value& gamma, float epsilon) {
   // The HTP library 2.51 computes nonsense, without a word, where the rows are not all in the third
   // of four dimensions (measured: [1, 32, 2, 64] is wrong, [1, 1, 64, 64] is right).
   std::uint32_t rows = 1;
@@ -135,7 +139,7 @@ Value GraphOps::rms_norm(const Value& x, const VectorWeight& gamma, float epsilo
   const qnn::Dims flat = {1, 1, rows, x.dims.back()};
   const Value in = x.dims == flat ? x : reshape(x, flat);
   const Value y = native(flat);
-  graph_.add(op::kRmsNorm, {in, constant(gamma)}, {y}, {{"epsilon", epsilon}, last_axis(flat)});
+  graph_.add(op::kRmsNorm, {in, gamma}, {y}, {{"epsilon", epsilon}, last_axis(flat)});
   return x.dims == flat ? y : reshape(y, x.dims);
 }
 
@@ -208,6 +212,8 @@ Value GraphOps::add(const Value& a, const Value& b) { return binary(a, b, qnn::B
 Value GraphOps::multiply(const Value& a, const Value& b) {
   return binary(a, b, qnn::Binary::kMultiply);
 }
+Value GraphOps::negate(const Value& x) { return unary(x, qnn::Unary::kNegate); }
+
 Value GraphOps::sigmoid(const Value& x) { return neuron(x, qnn::Neuron::kSigmoid); }
 Value GraphOps::gelu_tanh(const Value& x) { return neuron(x, qnn::Neuron::kGelu); }
 

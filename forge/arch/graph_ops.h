@@ -56,6 +56,7 @@ class GraphOps {
   qnn::Value linear(const qnn::Value& x, const Linear& linear);
   // Over the last axis.
   qnn::Value rms_norm(const qnn::Value& x, const VectorWeight& gamma, float epsilon);
+  qnn::Value rms_norm(const qnn::Value& x, const qnn::Value& gamma, float epsilon);
   qnn::Value layer_norm(const qnn::Value& x, const Norm& norm, float epsilon);
   qnn::Value layer_norm(const qnn::Value& x, const qnn::Value& gamma, const qnn::Value& beta,
                         float epsilon);
@@ -69,6 +70,7 @@ class GraphOps {
   qnn::Value softmax(const qnn::Value& x, float beta);
   qnn::Value add(const qnn::Value& a, const qnn::Value& b);
   qnn::Value multiply(const qnn::Value& a, const qnn::Value& b);
+  qnn::Value negate(const qnn::Value& x);
   qnn::Value sigmoid(const qnn::Value& x);
   qnn::Value gelu_tanh(const qnn::Value& x);
   qnn::Value gelu_erf(const qnn::Value& x);

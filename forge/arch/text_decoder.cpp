@@ -1,15 +1,21 @@
 #include "forge/arch/text_decoder.h"
 
 #include <cmath>
+#include <optional>
 
 #include "forge/arch/graph_ops.h"
 #include "forge/arch/integer_ops.h"
+#include "forge/arch/text_attention.h"
+#include "forge/arch/vision_form.h"
 
 namespace qhx::forge {
 namespace {
 
 using qnn::Dims;
 using qnn::Value;
+
+// Of the inner width of an MLP; measured, docs/profile.md.
+constexpr std::uint32_t kMlpPieces = 8;
 
 // Sizes of the text model in the type of tensor dimensions.
 struct TextSizes {
@@ -26,8 +32,9 @@ struct TextSizes {
 };
 
 struct TextLayer {
-  VectorWeight input_norm, q_norm, k_norm, post_norm;
-  Linear q, k, v, o, gate, up, down;
+  VectorWeight input_norm, post_norm;
+  TextAttentionWeights attention;
+  Linear o, gate, up, down;
 };
 
 Result<TextLayer> load_layer(const WeightLoader& weights, std::size_t index,
@@ -37,11 +44,13 @@ Result<TextLayer> load_layer(const WeightLoader& weights, std::size_t index,
   TextLayer out;
   QHX_ASSIGN_OR_RETURN(out.input_norm,
                        weights.vector(layer + "input_layernorm.weight", {}, -s.attention));
-  QHX_ASSIGN_OR_RETURN(out.q, weights.linear(layer + "self_attn.q_proj"));
-  QHX_ASSIGN_OR_RETURN(out.k, weights.linear(layer + "self_attn.k_proj"));
-  QHX_ASSIGN_OR_RETURN(out.v, weights.linear(layer + "self_attn.v_proj"));
-  QHX_ASSIGN_OR_RETURN(out.q_norm, weights.vector(layer + "self_attn.q_norm.weight", {}, -s.q));
-  QHX_ASSIGN_OR_RETURN(out.k_norm, weights.vector(layer + "self_attn.k_norm.weight", {}, -s.k));
+  QHX_ASSIGN_OR_RETURN(out.attention.q, weights.linear(layer + "self_attn.q_proj"));
+  QHX_ASSIGN_OR_RETURN(out.attention.k, weights.linear(layer + "self_attn.k_proj"));
+  QHX_ASSIGN_OR_RETURN(out.attention.v, weights.linear(layer + "self_attn.v_proj"));
+  QHX_ASSIGN_OR_RETURN(out.attention.q_norm,
+                       weights.vector(layer + "self_attn.q_norm.weight", {}, -s.q));
+  QHX_ASSIGN_OR_RETURN(out.attention.k_norm,
+                       weights.vector(layer + "self_attn.k_norm.weight", {}, -s.k));
   QHX_ASSIGN_OR_RETURN(
       out.o, weights.linear(layer + "self_attn.o_proj", {}, s.attention - scales.text_residual));
   QHX_ASSIGN_OR_RETURN(out.post_norm,
@@ -74,7 +83,8 @@ class TextGraph {
 
   void layer(std::size_t index, const TextLayer& w) {
     builder_.part("layer " + std::to_string(index));
-    const Value attended = attention(index, ops_.rms_norm(hidden_, w.input_norm, epsilon_), w);
+    const Value attended =
+        attention(index, ops_.rms_norm(hidden_, w.input_norm, epsilon_), w.attention);
     hidden_ = ops_.add(hidden_, after_attention(index, attended, w.o));
     hidden_ = ops_.add(hidden_, mlp(index, ops_.rms_norm(hidden_, w.post_norm, epsilon_), w));
     if (index < deepstacks_) {
@@ -103,6 +113,12 @@ class TextGraph {
     sin_ = ops_.reshape(ops_.input("sin", {rows_, half}), {1, rows_, half});
     const std::uint32_t columns = context_rows_ + rows_;
     mask_ = ops_.reshape(ops_.input("mask", {rows_, columns}), {1, 1, rows_, columns});
+    const TextAttentionShape shape = {rows_, context_rows_, sizes_.heads, sizes_.kv_heads,
+                                      sizes_.head_dim};
+    if (kv_ == KvFormat::kF16 && TextAttention::takes(ops_.activation(), shape)) {
+      device_attention_.emplace(builder_, ops_, shape, cos_, sin_, mask_);
+      return;
+    }
     // The query heads of a kv head are one block of rows below another, so the mask repeats.
     if (sizes_.repeat > 1) mask_ = ops_.tile(mask_, 2, sizes_.repeat);
   }
@@ -143,19 +159,22 @@ class TextGraph {
     return ops_.concat(ops_.reshape(past, {1, heads, context_rows_, width}), fresh, 2);
   }
 
-  Value attention(std::size_t index, const Value& x, const TextLayer& w) {
-    const std::uint32_t block = sizes_.repeat * rows_;  // query rows of one kv head
+  Value attention(std::size_t index, const Value& x, const TextAttentionWeights& w) {
     const TextScales s = scales_.layer(index);
+    // The scale sits in the softmax: beta multiplies the mask too, which stays far below any score.
+    const float beta = std::ldexp(1.0f / std::sqrt(static_cast<float>(sizes_.head_dim)), s.q + s.k);
+    if (device_attention_) {
+      return device_attention_->attend(index, x, w, scaled_epsilon(sizes_.epsilon, s.attention),
+                                       beta);
+    }
+    const std::uint32_t block = sizes_.repeat * rows_;  // query rows of one kv head
     Value q = rotated_heads(ops_.linear(x, w.q), sizes_.heads, w.q_norm, s.attention);
     if (sizes_.repeat > 1) q = ops_.reshape(q, {1, sizes_.kv_heads, block, sizes_.head_dim});
     const Value k = rotated_heads(ops_.linear(x, w.k), sizes_.kv_heads, w.k_norm, s.attention);
     const Value v = ops_.transpose(split_heads(ops_.linear(x, w.v), sizes_.kv_heads), {0, 2, 1, 3});
     const Value keys = with_past("k", index, k);
     const Value values = with_past("v", index, v);
-    const Value scores = ops_.add(ops_.matmul(q, keys, true), mask_);
-    // The scale sits in the softmax: beta multiplies the mask too, which stays far below any score.
-    const float beta = 1.0f / std::sqrt(static_cast<float>(sizes_.head_dim));
-    const Value weights = ops_.softmax(scores, std::ldexp(beta, s.q + s.k));
+    const Value weights = ops_.softmax(ops_.add(ops_.matmul(q, keys, true), mask_), beta);
     Value out = ops_.matmul(weights, values, false);
     if (sizes_.repeat > 1) out = ops_.reshape(out, {1, sizes_.heads, rows_, sizes_.head_dim});
     return ops_.reshape(ops_.transpose(out, {0, 2, 1, 3}),
@@ -182,10 +201,19 @@ class TextGraph {
           integers_.multiply(integers_.silu(gate, reach->gate), up, reach->product);
       return integers_.dequantize(integers_.linear(product, w.down, reach->out));
     }
-    const Value gate = ops_.linear(x, w.gate);
-    const Value up = ops_.linear(x, w.up);
-    const Value silu = ops_.multiply(gate, ops_.sigmoid(gate));
-    return ops_.linear(ops_.multiply(silu, up), w.down);
+    const Value gate = ops_.linear(x, w.gate), up = ops_.linear(x, w.up);
+    if (!device_attention_ || rows_ == 1) {
+      const Value silu = ops_.multiply(gate, ops_.sigmoid(gate));
+      return ops_.linear(ops_.multiply(silu, up), w.down);
+    }
+    // A device computes pieces of the inner width while others are multiplied by the weights.
+    const std::uint32_t size = piece_size(gate.dims.back(), kMlpPieces);
+    const std::vector<Value> gates = ops_.split(gate, 3, size), ups = ops_.split(up, 3, size);
+    std::vector<Value> products;
+    for (std::size_t i = 0; i < gates.size(); ++i) {
+      products.push_back(ops_.multiply(gates[i], ops_.multiply(ups[i], ops_.sigmoid(gates[i]))));
+    }
+    return ops_.linear(ops_.concat(products, 3), w.down);
   }
 
   qnn::GraphBuilder builder_;
@@ -198,6 +226,7 @@ class TextGraph {
   std::uint32_t rows_, context_rows_;
   std::size_t deepstacks_;
   Value hidden_, cos_, sin_, mask_;
+  std::optional<TextAttention> device_attention_;  // the form that HTP devices compute fast
 };
 
 }  // namespace
