@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "forge/bundle/test_checkpoint.h"
@@ -21,7 +22,6 @@ class Profile : public ::testing::Test {
     forge::make_checkpoint({}, folder_.path());
     options_.forge.checkpoint = folder_.path();
     options_.forge.worker_program = program;
-    options_.forge.measure = false;
     options_.forge.rounding = forge::Rounding::kNearest;
     options_.forge.image = {64, 64};
     options_.forge.context_rows = {64};
@@ -48,6 +48,21 @@ std::vector<std::string> names(const std::vector<Row>& rows) {
   std::vector<std::string> names;
   for (const Row& row : rows) names.push_back(row.name);
   return names;
+}
+
+// Nothing is measured for it: the plan is that of a model which bears integers everywhere.
+TEST_F(Profile, IntegersAreSimulatedWithoutMeasuring) {
+  if (!take_vendor_library()) GTEST_SKIP() << "QHX_HTP_LIB_DIR is not set";
+  options_.forge.integers = true;
+  options_.stages = {Stage::kPrefill};
+  options_.layers = 1;
+  const auto report = profile(options_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  ASSERT_EQ(report->graphs.size(), 1u) << report->failures.size() << " failed";
+  const auto& operations = report->graphs[0].operations;
+  EXPECT_TRUE(std::any_of(operations.begin(), operations.end(), [](const auto& operation) {
+    return operation.name.find("Quantize") != std::string::npos;
+  }));
 }
 
 TEST_F(Profile, EachGraphIsSimulatedAndItsOperationsHaveTheirLayers) {
