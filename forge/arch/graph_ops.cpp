@@ -19,6 +19,12 @@ Param last_axis(const Dims& dims) {
 
 }  // namespace
 
+void add_linear(qnn::GraphBuilder& graph, std::span<const Value> inputs, const Value& y) {
+  graph.add(op::kConv2d, inputs, std::span(&y, 1),
+            {qnn::u32_list("stride", {1, 1}),
+             {"pad_amount", qnn::TensorParam{QNN_DATATYPE_UINT_32, {2, 2}, {0, 0, 0, 0}}}});
+}
+
 Value GraphOps::input(std::string name, Dims dims) {
   return graph_.input(std::move(name), activation_, std::move(dims));
 }
@@ -121,9 +127,7 @@ Value GraphOps::linear(const Value& x, const Linear& linear) {
   std::vector<Value> inputs = {x, graph_.constant(weight.name, weight.type, weight.dims,
                                                   weight.bytes.bytes(), weight.encoding())};
   if (linear.bias) inputs.push_back(constant(*linear.bias));
-  graph_.add(op::kConv2d, inputs, std::span(&y, 1),
-             {qnn::u32_list("stride", {1, 1}),
-              {"pad_amount", qnn::TensorParam{QNN_DATATYPE_UINT_32, {2, 2}, {0, 0, 0, 0}}}});
+  add_linear(graph_, inputs, y);
   return y;
 }
 

@@ -21,6 +21,10 @@ struct QuantizedRows {
   qnn::Value scales;    // [.., 1]
 };
 
+// y = a linear of inputs x [1, 1, M, K], weight [1, 1, K, N] and perhaps bias [N], as a 1x1
+// convolution: the form HTP runs fastest.
+void add_linear(qnn::GraphBuilder& graph, std::span<const qnn::Value> inputs, const qnn::Value& y);
+
 class GraphOps {
  public:
   // `activation` is FLOAT_16 or FLOAT_32. The builder must outlive this object.
@@ -52,7 +56,7 @@ class GraphOps {
   // x itself if it has the activation type already.
   qnn::Value to_activation(const qnn::Value& x);
 
-  // x [1, 1, M, K] -> [1, 1, M, N], as a 1x1 convolution: the form HTP runs fastest.
+  // x [1, 1, M, K] -> [1, 1, M, N].
   qnn::Value linear(const qnn::Value& x, const Linear& linear);
   // Over the last axis.
   qnn::Value rms_norm(const qnn::Value& x, const VectorWeight& gamma, float epsilon);

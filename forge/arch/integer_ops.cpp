@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/f16.h"
+#include "forge/arch/graph_ops.h"
 
 namespace qhx::forge {
 
@@ -52,9 +53,7 @@ IntegerValue IntegerOps::linear(const IntegerValue& x, const Linear& linear, flo
   std::vector<Value> inputs = {x.value, graph_.constant(weight.name, weight.type, weight.dims,
                                                         weight.bytes.bytes(), weight.encoding())};
   if (linear.bias) inputs.push_back(bias(*linear.bias, x.scale, weight));
-  graph_.add(op::kConv2d, inputs, std::span(&y.value, 1),
-             {qnn::u32_list("stride", {1, 1}),
-              {"pad_amount", qnn::TensorParam{QNN_DATATYPE_UINT_32, {2, 2}, {0, 0, 0, 0}}}});
+  add_linear(graph_, inputs, y.value);
   return y;
 }
 

@@ -97,6 +97,7 @@ class Parity : public ::testing::TestWithParam<Shape> {
   void TearDown() override { fs::remove_all(folder_); }
 
   void compare(const Setting& setting);
+  void compare_on_htp(WeightFormat weights, bool integers = false);
   void run_reference(WeightFormat weights);
   Status run_graphs(const Setting& setting);
   void expect_stage(const char* stage, std::span<const float> expected,
@@ -267,6 +268,17 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+void Parity::compare_on_htp(WeightFormat weights, bool integers) {
+  const std::string folder = environment("QHX_HTP_LIB_DIR");
+  if (folder.empty()) GTEST_SKIP() << "QHX_HTP_LIB_DIR is not set";
+  compare({.library = folder + "/libQnnHtp.so",
+           .soc_model = 69,
+           .activation = QNN_DATATYPE_FLOAT_16,
+           .weights = weights,
+           .least_cosine = 0.9999,
+           .integers = integers});
+}
+
 TEST_P(Parity, CpuLibraryF16Weights) {
   const std::string library = environment("QHX_CPU_LIB");
   if (library.empty()) GTEST_SKIP() << "QHX_CPU_LIB is not set";
@@ -295,46 +307,10 @@ TEST_P(Parity, CpuLibraryInt8Cache) {
            .least_cosine = 0.9999});
 }
 
-TEST_P(Parity, VendorLibraryF16Weights) {
-  const std::string folder = environment("QHX_HTP_LIB_DIR");
-  if (folder.empty()) GTEST_SKIP() << "QHX_HTP_LIB_DIR is not set";
-  compare({.library = folder + "/libQnnHtp.so",
-           .soc_model = 69,
-           .activation = QNN_DATATYPE_FLOAT_16,
-           .weights = WeightFormat::kF16,
-           .least_cosine = 0.9999});
-}
-
-TEST_P(Parity, VendorLibraryW8Weights) {
-  const std::string folder = environment("QHX_HTP_LIB_DIR");
-  if (folder.empty()) GTEST_SKIP() << "QHX_HTP_LIB_DIR is not set";
-  compare({.library = folder + "/libQnnHtp.so",
-           .soc_model = 69,
-           .activation = QNN_DATATYPE_FLOAT_16,
-           .weights = WeightFormat::kW8,
-           .least_cosine = 0.9999});
-}
-
-TEST_P(Parity, VendorLibraryIntegerActivations) {
-  const std::string folder = environment("QHX_HTP_LIB_DIR");
-  if (folder.empty()) GTEST_SKIP() << "QHX_HTP_LIB_DIR is not set";
-  compare({.library = folder + "/libQnnHtp.so",
-           .soc_model = 69,
-           .activation = QNN_DATATYPE_FLOAT_16,
-           .weights = WeightFormat::kW8,
-           .least_cosine = 0.9999,
-           .integers = true});
-}
-
-TEST_P(Parity, VendorLibraryW4Weights) {
-  const std::string folder = environment("QHX_HTP_LIB_DIR");
-  if (folder.empty()) GTEST_SKIP() << "QHX_HTP_LIB_DIR is not set";
-  compare({.library = folder + "/libQnnHtp.so",
-           .soc_model = 69,
-           .activation = QNN_DATATYPE_FLOAT_16,
-           .weights = WeightFormat::kW4,
-           .least_cosine = 0.9999});
-}
+TEST_P(Parity, VendorLibraryF16Weights) { compare_on_htp(WeightFormat::kF16); }
+TEST_P(Parity, VendorLibraryW8Weights) { compare_on_htp(WeightFormat::kW8); }
+TEST_P(Parity, VendorLibraryW4Weights) { compare_on_htp(WeightFormat::kW4); }
+TEST_P(Parity, VendorLibraryIntegerActivations) { compare_on_htp(WeightFormat::kW8, true); }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Parity, ::testing::ValuesIn(kShapes),
                          [](const auto& shape) { return std::string(shape.param.name); });

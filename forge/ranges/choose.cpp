@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <initializer_list>
 
 #include "forge/ranges/stages.h"
@@ -47,12 +46,6 @@ int choose_residual(const hf::ModelConfig& config, const RangeTable& ranges,
   return most;
 }
 
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", value);
-  return text;
-}
-
 // Sentences of one kind: the first few, then how many more there are.
 class Warnings {
  public:
@@ -84,12 +77,12 @@ void warn_about(const MeasuredStage& stage, const Range& range, int exponent, Wa
                      " values are not finite in 32-bit floats either: is the checkpoint damaged?");
   } else if (largest > static_cast<double>(kLargestHalf)) {
     warnings.add(kind + ", overflow",
-                 what + ": reaches " + number(largest) +
+                 what + ": reaches " + in_digits(largest, 3) +
                      ", beyond the largest 16-bit float (65504), and no exact rescaling exists "
                      "here: expect infinities");
   } else if (largest * static_cast<double>(kSafetyMargin) > static_cast<double>(kLargestHalf)) {
     warnings.add(kind + ", little room",
-                 what + ": reaches " + number(largest) +
+                 what + ": reaches " + in_digits(largest, 3) +
                      ", near the largest 16-bit float (65504), and no exact rescaling exists "
                      "here: other inputs might overflow");
   }
@@ -97,9 +90,9 @@ void warn_about(const MeasuredStage& stage, const Range& range, int exponent, Wa
       (stage.kind->residual ? static_cast<double>(range.median()) : range.rms()) * factor;
   if (range.largest() > 0 && typical < static_cast<double>(kSmallestNormalHalf)) {
     warnings.add(kind + ", small",
-                 what + ": its values are about " + number(typical) +
+                 what + ": its values are about " + in_digits(typical, 3) +
                      ", below the smallest normal 16-bit float (6.1e-05): " +
-                     number(100 * range.part_below(kSmallestNormalExponent + exponent)) +
+                     in_digits(100 * range.part_below(kSmallestNormalExponent + exponent), 3) +
                      " % of them lose precision");
   }
 }
@@ -191,7 +184,7 @@ Result<std::vector<std::string>> norm_warnings(const hf::ModelConfig& config,
     if (part < kSmallPartOfNorm) continue;
     warnings.add("small norm weights",
                  "tensor " + name + ": multiplied by 2^-" + std::to_string(exponent) +
-                     " against overflow, " + number(100 * part) +
+                     " against overflow, " + in_digits(100 * part, 3) +
                      " % of its weights are below the smallest normal 16-bit float (6.1e-05) and "
                      "lose precision");
   }

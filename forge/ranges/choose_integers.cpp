@@ -4,7 +4,6 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <cstdio>
 #include <functional>
 #include <map>
 
@@ -15,12 +14,6 @@ namespace qhx::forge {
 namespace {
 
 constexpr double kSteps = 65535;  // between the least and the greatest of 16-bit integers
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2g", value);
-  return text;
-}
 
 // Parts of one encoder or decoder that could be in integers.
 class Parts {
@@ -50,7 +43,7 @@ class Parts {
       if (noise > worst) {
         worst = noise;
         part.why = stage.description() + ": in floats, for 16-bit integers would add " +
-                   number(noise) + " of its power";
+                   in_digits(noise, 2) + " of its power";
       }
       found[i] = std::ldexp(range->second.largest() * kSafetyMargin, -stage.exponent(scales_));
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdio>
 #include <numeric>
 
 namespace qhx::forge {
@@ -52,6 +53,12 @@ double Range::part_below(int exponent) const {
   const std::uint64_t below =
       std::accumulate(by_exponent_.begin(), by_exponent_.begin() + end, std::uint64_t{0});
   return static_cast<double>(below - (end > 0 ? zeros_ : 0)) / static_cast<double>(nonzero());
+}
+
+std::string in_digits(double value, int digits) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.*g", digits, value);
+  return text;
 }
 
 }  // namespace qhx::forge

@@ -39,6 +39,9 @@ class Range {
   std::uint64_t zeros_ = 0;
 };
 
+// For people: with as many significant digits.
+std::string in_digits(double value, int digits);
+
 // By the names that reference::Stage gives: "block_out_05".
 using RangeTable = std::map<std::string, Range, std::less<>>;
 

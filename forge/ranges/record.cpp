@@ -2,7 +2,6 @@
 
 #include <array>
 #include <bit>
-#include <cstdio>
 #include <cstdlib>
 
 #include "forge/ranges/stages.h"
@@ -11,11 +10,7 @@ namespace qhx::forge {
 namespace {
 
 // Four significant digits: these are for people.
-double rounded(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value);
-  return std::strtod(text, nullptr);
-}
+double rounded(double value) { return std::strtod(in_digits(value, 4).c_str(), nullptr); }
 
 // A row for each layer; all zero where it computes in floats.
 template <class Reach>
